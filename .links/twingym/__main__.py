@@ -1,0 +1,1 @@
+../../src/twingym/__main__.py
