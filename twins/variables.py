@@ -1,0 +1,152 @@
+"""What is one measured quantity: its name, unit, bounds, kind, and who may see it?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from twingym.twins.errors import SpecError
+from twingym.twins.scales import Floats, Scale, ScaleKind
+
+Kind = Literal["continuous", "count", "binary", "categorical", "event"]
+Audience = Literal["policy", "twin", "auditor"]
+
+# Who may read a variable of each audience: the auditor reads all, the policy the least.
+_READERS: dict[str, frozenset[str]] = {
+    "policy": frozenset({"policy", "twin", "auditor"}),
+    "twin": frozenset({"twin", "auditor"}),
+    "auditor": frozenset({"auditor"}),
+}
+MAX_LEVELS = 64
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One named quantity of a person: an observation, a trait, an input or a derived value.
+
+    Spaces, scaling, clipping, plots, documentation, errors and the transformer all read this declaration.
+
+    Attributes:
+        name: Identifier, lower case with underscores.
+        unit: Physical unit, ``""`` if it has none.
+        low: Lowest possible value, in ``unit``; observed values are clipped to it.
+        high: Highest possible value, in ``unit``.
+        kind: ``continuous``, ``count`` (whole numbers from ``low`` to ``high``), ``binary`` (0 or 1),
+            ``categorical`` (index into ``levels``) or ``event`` (0 or 1; 1 ends the episode).
+        scale: How a continuous value is spread over [-1, 1]. A ``log`` scale with ``low = 0`` also says
+            that exact zeros are common (an amount spent, say).
+        audience: The least privileged reader: ``policy`` (everybody), ``twin`` (learned, hidden from the
+            policy) or ``auditor`` (metrics only; never reward, costs or policies).
+        track: Whether evaluations keep its course over time.
+        change: A typical change over one step, in ``unit`` on a linear scale, else on [-1, 1]; sets the
+            resolution of the transformer's head. Defaults to a twentieth of the range.
+        knee: Where a ``log`` scale turns from linear to logarithmic, in ``unit``; defaults to ``low``.
+        levels: Names of the values of a categorical variable.
+        absorbing: For binary variables: once 0, always 0 (a withdrawn consent).
+        about: One sentence for people.
+    """
+
+    name: str
+    unit: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    kind: Kind = "continuous"
+    scale: ScaleKind = "linear"
+    audience: Audience = "policy"
+    track: bool = False
+    change: float | None = None
+    knee: float | None = None
+    levels: tuple[str, ...] = ()
+    absorbing: bool = False
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse declarations that contradict themselves, naming the field.
+
+        Raises:
+            SpecError: If a field is impossible.
+        """
+
+        def refuse(fieldname: str, value: object, allowed: str) -> SpecError:
+            return SpecError(f"variable {self.name!r}: {fieldname} is {value!r}; allowed: {allowed}.")
+
+        if not self.name.isidentifier():
+            raise refuse("name", self.name, "letters, digits and underscores, not starting with a digit")
+        if self.kind not in ("continuous", "count", "binary", "categorical", "event"):
+            raise refuse("kind", self.kind, "continuous, count, binary, categorical, event")
+        if self.scale not in ("linear", "log", "logit"):
+            raise refuse("scale", self.scale, "linear, log, logit")
+        if self.audience not in _READERS:
+            raise refuse("audience", self.audience, "policy, twin, auditor")
+        if self.kind == "categorical":
+            if len(self.levels) < 2:
+                raise refuse("levels", self.levels, "at least two names for a categorical variable")
+            object.__setattr__(self, "high", float(len(self.levels) - 1))
+        elif self.levels:
+            raise refuse("levels", self.levels, f"only on categorical variables, this one is {self.kind}")
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise refuse("low, high", (self.low, self.high), f"two finite numbers in {self.unit or '1'}, low < high")
+        if self.kind in ("binary", "event") and (self.low, self.high) != (0.0, 1.0):
+            raise refuse("low, high", (self.low, self.high), f"0 and 1 for a variable of kind {self.kind}")
+        if self.kind == "count" and self.high - self.low >= MAX_LEVELS:
+            raise refuse("high", self.high, f"a count spans fewer than {MAX_LEVELS} values; else use continuous")
+        if self.scale == "log" and (self.knee if self.knee is not None else self.low) <= 0:
+            raise refuse("knee", self.knee, f"a positive number of {self.unit or '1'} where low <= 0 on a log scale")
+        if self.change is not None and self.change <= 0:
+            raise refuse("change", self.change, "a positive number")
+        if self.absorbing and self.kind != "binary":
+            raise refuse("absorbing", self.absorbing, "only on binary variables")
+
+    @cached_property
+    def scaling(self) -> Scale:
+        """The map between physical values and [-1, 1]."""
+        knee = self.knee if self.knee is not None else (self.low if self.low > 0 else 1.0)
+        return Scale(self.scale, self.low, self.high, knee)
+
+    def to_unit(self, value: Floats) -> Floats:
+        """Map physical values, any shape, to [-1, 1]."""
+        return self.scaling.to_unit(value)
+
+    def from_unit(self, unit: Floats) -> Floats:
+        """Map [-1, 1], any shape, to physical values."""
+        return self.scaling.from_unit(unit)
+
+    def seen_by(self, reader: Audience) -> bool:
+        """Whether ``reader`` may look at this variable."""
+        return reader in _READERS[self.audience]
+
+    @property
+    def has_zero_atom(self) -> bool:
+        """Whether exact zeros are common: a continuous amount on a log scale that starts at zero."""
+        return self.kind == "continuous" and self.scale == "log" and self.low == 0.0
+
+    @property
+    def unit_change(self) -> float:
+        """A typical change over one step on the [-1, 1] scale."""
+        if self.change is None:
+            return 0.1
+        return 2.0 * self.change / (self.high - self.low) if self.scale == "linear" else self.change
+
+    @property
+    def level_count(self) -> int:
+        """How many values a discrete variable takes (0 for continuous ones)."""
+        return 0 if self.kind == "continuous" else int(round(self.high - self.low)) + 1
+
+    def label(self) -> str:
+        """Axis label: name and unit."""
+        name = self.name.replace("_", " ")
+        return f"{name} ({self.unit})" if self.unit else name
+
+
+def names(variables: tuple[Variable, ...]) -> tuple[str, ...]:
+    """Return the names of ``variables`` in declared order."""
+    return tuple(variable.name for variable in variables)
+
+
+def columns_seen_by(variables: tuple[Variable, ...], reader: Audience) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return the column numbers of the ``variables`` that ``reader`` may look at, shape (K,)."""
+    return np.array([i for i, v in enumerate(variables) if v.seen_by(reader)], dtype=np.intp)
