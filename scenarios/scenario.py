@@ -1,0 +1,312 @@
+"""What is one problem: who, what is measured, what can be done, what is wanted, and what must not happen?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import fields as dataclass_fields
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from twingym.scenarios.constraint import Constraint
+from twingym.scenarios.fidelity_plan import FidelityPlan
+from twingym.scenarios.intervention import Intervention
+from twingym.scenarios.rule import Rule
+from twingym.scenarios.step import Step, Values
+from twingym.twins.cohort import Cohort, CohortSource, Ids
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import SpecError, unknown
+from twingym.twins.scales import Floats
+from twingym.twins.spec import TwinSpec
+from twingym.twins.variables import Variable
+
+PerPerson = Callable[[Step], Floats]
+
+
+class Inputs(Protocol):
+    """Exogenous series that no intervention changes, the same under every dynamics."""
+
+    def __call__(self, cohort: Cohort, seed: int, episode: Ids, steps: int) -> Floats:
+        """Draw the inputs of N courses.
+
+        Args:
+            cohort: N people.
+            seed: Experiment seed.
+            episode: Episode number of each, shape (N,).
+            steps: Number of steps.
+
+        Returns:
+            Array of shape (N, steps + 1, K), physical units: entry t is in force from step t to t + 1.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """Deterministic counters of what was observed and delivered (insulin on board, weeks since the last purchase).
+
+    Attributes:
+        start: From the values at birth (without derived ones) to a memory: arrays by name, first axis N. It holds
+            every derived variable; further entries are private.
+        update: From the memory and the step just made (``before`` with derived values, ``after`` without) to the
+            next memory. It must not change the arrays it was given.
+    """
+
+    start: Callable[[Values], dict[str, Floats]]
+    update: Callable[[Mapping[str, Floats], Step], dict[str, Floats]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per person that is reported but not constrained; it may read auditor variables.
+
+    Attributes:
+        name: Identifier.
+        unit: Its unit.
+        value: From a step to numbers (N,).
+        how: ``mean`` or ``sum`` over the episode.
+        better: Whether ``more`` or ``less`` is wanted, or ``neither``.
+        about: One sentence with the source.
+    """
+
+    name: str
+    unit: str
+    value: PerPerson
+    how: Literal["mean", "sum"] = "mean"
+    better: Literal["more", "less", "neither"] = "neither"
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Where a constant of the scenario comes from.
+
+    Attributes:
+        unit: Its unit.
+        source: The publication, or ``assumption``.
+        about: One sentence.
+    """
+
+    unit: str
+    source: str
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A frozen, declarative description of one problem; it steps nothing itself.
+
+    Attributes:
+        id: Name with version, such as ``Glucose-v0``; the environment id is ``twingym/<id>``.
+        title: One line for people.
+        kind: ``patient`` or ``consumer``.
+        dt: Length of a step, in ``dt_unit``.
+        dt_unit: Unit of time.
+        horizon: Steps of a training episode.
+        judged_horizon: Steps over which verdicts are reached; defaults to ``horizon``.
+        ending: ``truncation``: life goes on after the horizon, which is then nothing to the agent; ``end``: the
+            problem ends there, and time is observed.
+        people: Where people come from.
+        traits: Recorded constant properties; those with an audience beyond the policy are learned, but not shown.
+        variables: What is observed at each step, events included.
+        inputs: Exogenous channels; those a policy may see are announced at the step when they come into force.
+        draw_inputs: Draws the inputs; None without inputs.
+        derived: Counters of what was observed and delivered.
+        bookkeeping: Computes the derived variables; None without derived ones.
+        interventions: What a policy decides.
+        reward: From a step to the reward (N,).
+        constraints: Limits, safety and fairness alike.
+        groups: Names of the categorical traits that form groups.
+        metrics: Further numbers per person.
+        need: Optional: from a step to whether the person needed something (N,), for benefit rates between groups.
+        benefit: Optional: the part of that need which was met (N,).
+        reference: Builds the published mechanistic dynamics; None where there is none.
+        behaviour: Rules whose exploratory versions generate training courses, with weights; see
+            ``envs/behaviour.py``.
+        rules: Rule baselines by name.
+        baseline: The rule over which benefit is reported.
+        band: Optional safe band for plots: variable name to (low, high) in its unit.
+        window: Steps that the twin model's attention looks back; must cover the slowest memory.
+        fidelity: How a twin model is compared with the reference, fixed before it is fitted.
+        parameters: A frozen dataclass of every constant that may be varied, or None.
+        provenance: Source of each parameter by name.
+        rebuild: Builds the scenario again from other parameters.
+        sources: Publications.
+        about: A paragraph for people.
+    """
+
+    id: str
+    title: str
+    kind: Literal["patient", "consumer"]
+    dt: float
+    dt_unit: str
+    horizon: int
+    people: CohortSource
+    traits: tuple[Variable, ...]
+    variables: tuple[Variable, ...]
+    interventions: tuple[Intervention, ...]
+    reward: PerPerson
+    constraints: tuple[Constraint, ...]
+    groups: tuple[str, ...]
+    rules: Mapping[str, Rule]
+    baseline: str
+    behaviour: Mapping[str, float]
+    reference: Callable[[], Dynamics] | None = None
+    ending: Literal["truncation", "end"] = "truncation"
+    judged_horizon: int = 0
+    inputs: tuple[Variable, ...] = ()
+    draw_inputs: Inputs | None = None
+    derived: tuple[Variable, ...] = ()
+    bookkeeping: Bookkeeping | None = None
+    metrics: tuple[Metric, ...] = ()
+    need: PerPerson | None = None
+    benefit: PerPerson | None = None
+    band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    window: int = 64
+    fidelity: FidelityPlan | None = None
+    parameters: Any = None
+    provenance: Mapping[str, Parameter] = field(default_factory=dict)
+    rebuild: Callable[[Any], Scenario] | None = None
+    sources: tuple[str, ...] = ()
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a scenario that contradicts itself; see ``scenarios/validation.py``.
+
+        Raises:
+            SpecError: Naming the field.
+        """
+        from twingym.scenarios.validation import validate
+
+        if self.judged_horizon == 0:
+            object.__setattr__(self, "judged_horizon", self.horizon)
+        validate(self)
+
+    # -- look-ups ------------------------------------------------------------------------------------------------
+
+    @property
+    def env_id(self) -> str:
+        """The Gymnasium environment id."""
+        return f"twingym/{self.id}"
+
+    def every_variable(self) -> Iterator[Variable]:
+        """Yield traits, variables, inputs and derived variables, in this order."""
+        yield from self.traits
+        yield from self.variables
+        yield from self.inputs
+        yield from self.derived
+
+    def variable(self, name: str) -> Variable:
+        """Return the trait, variable, input or derived variable of this name.
+
+        Raises:
+            UnknownNameError: If there is none.
+        """
+        found = {v.name: v for v in self.every_variable()}
+        if name not in found:
+            raise unknown("variable", name, found)
+        return found[name]
+
+    def rule(self, name: str) -> Rule:
+        """Return the rule baseline of this name.
+
+        Raises:
+            UnknownNameError: If there is none.
+        """
+        if name not in self.rules:
+            raise unknown("rule", name, self.rules)
+        return self.rules[name]
+
+    @property
+    def events(self) -> tuple[Variable, ...]:
+        """The variables that end an episode when they are 1."""
+        return tuple(v for v in self.variables if v.kind == "event")
+
+    @property
+    def costs(self) -> tuple[Constraint, ...]:
+        """The constraints that have a cost at each step, in declared order."""
+        return tuple(c for c in self.constraints if c.cost is not None)
+
+    @property
+    def primary(self) -> Constraint:
+        """The constraint that ``info["cost"]`` reports."""
+        return next(c for c in self.constraints if c.primary)
+
+    @property
+    def group_levels(self) -> dict[str, tuple[str, ...]]:
+        """Level names of each grouping trait."""
+        return {name: self.variable(name).levels for name in self.groups}
+
+    # -- variants ------------------------------------------------------------------------------------------------
+
+    def vary(self, **parameters: object) -> Scenario:
+        """Return the scenario with other constants (a sweep over an assumption).
+
+        Raises:
+            UnknownNameError: If it has no such parameter.
+            SpecError: If it declares no parameters at all.
+        """
+        if not parameters:
+            return self
+        if self.parameters is None or self.rebuild is None:
+            raise SpecError(f"scenario {self.id!r}: parameters is None; declare a dataclass and rebuild to vary it.")
+        known = [f.name for f in dataclass_fields(self.parameters)]
+        for name in parameters:
+            if name not in known:
+                raise unknown("parameter", name, known)
+        return self.rebuild(replace(self.parameters, **parameters))
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything declared (functions by name), to tell whose weights and results these are."""
+        text = json.dumps(_plain(self), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def twin_spec(self) -> TwinSpec:
+        """Return what a twin model of this scenario reads and writes."""
+        interventions = tuple(
+            Variable(i.name, i.unit, kind="categorical", levels=i.levels)
+            if i.categorical
+            else Variable(i.name, i.unit, 0.0, i.most, scale=i.scale, knee=i.knee or i.most / 100.0)
+            for i in self.interventions
+        )
+        own_bounds = {i.name: i.per_person for i in self.interventions if i.per_person}
+        return TwinSpec(
+            self.traits, self.variables, self.inputs, interventions, own_bounds, self.window, self.world_fingerprint()
+        )
+
+    def world_fingerprint(self) -> str:
+        """Return a hash of what the dynamics depend on, to tell whose twin model this is: not of reward, limits, rules."""
+        world = (self.id, self.dt, self.dt_unit, self.traits, self.variables, self.inputs, self.interventions)
+        text = json.dumps(
+            _plain((world, self.people, self.reference, self.parameters)), sort_keys=True, allow_nan=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def limits_hash(self) -> str:
+        """Return a hash of the constraints alone, taken before a run and repeated in its verdict."""
+        text = json.dumps([_plain(c) for c in self.constraints], sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# Prose and drawing are not part of what a scenario does.
+_UNHASHED = {"about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+
+
+def _plain(value: object) -> Any:
+    """Reduce a declaration to JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclass_fields(value) if f.name not in _UNHASHED}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list | set | frozenset):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+    return value
