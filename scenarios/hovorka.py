@@ -1,0 +1,177 @@
+"""How does glucose answer to insulin and carbohydrates in type 1 diabetes: Hovorka's model for a batch of people.
+
+Equations: Hovorka et al. 2004, "Nonlinear model predictive control of glucose concentration in subjects with type 1
+diabetes", Physiol. Meas. 25:905, with the insulin action of Wilinska et al. 2005 (IEEE Trans. Biomed. Eng. 52:3).
+Population: Resalat et al. 2019, PLoS One 14:e0217301. Units inside: mmol, mU, minutes; state variables are amounts
+per person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twingym.twins.scales import Floats
+
+# Hovorka 2004, table 1 (per kg of body weight where a volume or a flux).
+INSULIN_VOLUME = 0.12  # L/kg
+GLUCOSE_VOLUME = 0.16  # L/kg
+NON_INSULIN_FLUX = 0.0097  # mmol/kg/min
+HEPATIC_OUTPUT = 0.0161  # mmol/kg/min at zero insulin
+TRANSFER = 0.066  # k12, 1/min
+CARB_BIOAVAILABILITY = 0.8
+CARB_TIME = 40.0  # min to maximal appearance
+INSULIN_TIME = 55.0  # min to maximal absorption
+INSULIN_DECAY = 0.138  # ke, 1/min
+ACTION_RATES = (0.006, 0.06, 0.03)  # ka1..3, 1/min
+RENAL_THRESHOLD = 9.0  # mmol/L
+RENAL_RATE = 0.003  # 1/min
+SATURATION = 4.5  # mmol/L below which non-insulin uptake falls
+
+MG_PER_MMOL = 18.0  # mg/dL in one mmol/L of glucose (molar mass taken as 180 g, as in the check numbers)
+MMOL_PER_GRAM = 1000.0 / 180.0  # glucose in a gram of carbohydrate
+
+# Rows of the state: gut (2), depot (2), glucose (2), plasma insulin, insulin action (3).
+D1, D2, S1, S2, Q1, Q2, INSULIN, X1, X2, X3 = range(10)
+
+
+@dataclass(frozen=True)
+class Body:
+    """Parameters of N people.
+
+    Attributes:
+        weight: Body weight, kg, shape (N,).
+        sensitivity: Insulin sensitivities of transport (1/min per mU/L), disposal (1/min per mU/L) and hepatic output
+            (per mU/L), shape (3, N).
+    """
+
+    weight: Floats
+    sensitivity: Floats
+
+    def take(self, rows: NDArray[np.intp]) -> Body:
+        """Return the people in ``rows``."""
+        return Body(self.weight[rows], self.sensitivity[:, rows])
+
+
+def glucose(state: Floats, body: Body) -> Floats:
+    """Plasma glucose in mg/dL, shape (N,)."""
+    return np.asarray(state[Q1] * (MG_PER_MMOL / GLUCOSE_VOLUME) / body.weight)
+
+
+def basal_rate(target: Floats | float, body: Body) -> Floats:
+    """Insulin infusion (U/h, shape (N,)) that holds glucose at ``target`` (mg/dL); closed form.
+
+    At rest the fluxes balance: with plasma insulin I, hepatic output (1 - Se I) pays for uptake, renal loss and what
+    moves to the second compartment, which gives a quadratic in I.
+    """
+    g = np.asarray(target, dtype=np.float64) / MG_PER_MMOL
+    transport, disposal, hepatic = body.sensitivity
+    demand = NON_INSULIN_FLUX * np.minimum(1.0, g / SATURATION)
+    demand = demand + RENAL_RATE * np.maximum(g - RENAL_THRESHOLD, 0.0) * GLUCOSE_VOLUME
+    surplus = HEPATIC_OUTPUT - demand
+    liver = HEPATIC_OUTPUT * hepatic
+    a = disposal * (liver + g * GLUCOSE_VOLUME * transport)
+    b = liver * TRANSFER - surplus * disposal
+    c = -surplus * TRANSFER
+    insulin = (-b + np.sqrt(b * b - 4.0 * a * c)) / (2.0 * a)
+    return np.asarray(insulin * INSULIN_DECAY * INSULIN_VOLUME * body.weight * 60.0 / 1000.0)
+
+
+def steady_glucose(rate: Floats | float, body: Body) -> Floats:
+    """Glucose (mg/dL, shape (N,)) at rest under ``rate`` U/h of insulin, by bisection over 1 to 1000 mg/dL."""
+    low, high = np.full(body.weight.shape, 1.0), np.full(body.weight.shape, 1000.0)
+    insulin = np.asarray(rate) * 1000.0 / 60.0 / (INSULIN_DECAY * INSULIN_VOLUME * body.weight)
+    x1, x2, x3 = body.sensitivity * insulin
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        g = middle / MG_PER_MMOL
+        loss = NON_INSULIN_FLUX * np.minimum(1.0, g / SATURATION)
+        loss = loss + RENAL_RATE * np.maximum(g - RENAL_THRESHOLD, 0.0) * GLUCOSE_VOLUME
+        loss = loss + g * GLUCOSE_VOLUME * x1 * x2 / (TRANSFER + x2)
+        rising = HEPATIC_OUTPUT * np.maximum(0.0, 1.0 - x3) > loss
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    return 0.5 * (low + high)
+
+
+def at_rest(target: Floats | float, body: Body) -> Floats:
+    """Return the resting state (10, N) at ``target`` mg/dL under the basal rate that holds it."""
+    rate = basal_rate(target, body) * 1000.0 / 60.0  # mU/min
+    state = np.zeros((10, len(body.weight)))
+    state[S1] = state[S2] = rate * INSULIN_TIME
+    state[INSULIN] = rate / (INSULIN_DECAY * INSULIN_VOLUME * body.weight)
+    state[X1 : X3 + 1] = body.sensitivity * state[INSULIN]
+    state[Q1] = np.asarray(target) / MG_PER_MMOL * GLUCOSE_VOLUME * body.weight
+    state[Q2] = state[X1] * state[Q1] / (TRANSFER + state[X2])
+    return state
+
+
+class Flow:
+    """The right-hand side for a batch, with its constants and work space laid out once."""
+
+    def __init__(self, body: Body) -> None:
+        """Prepare for the N people of ``body``."""
+        weight = body.weight
+        self.sensitivity_rate = body.sensitivity * np.array(ACTION_RATES)[:, None]  # (3, N)
+        self.action_rate = np.array(ACTION_RATES)[:, None]
+        self.volume = GLUCOSE_VOLUME * weight
+        self.per_insulin_volume = 1.0 / (INSULIN_TIME * INSULIN_VOLUME * weight)
+        self.uptake = NON_INSULIN_FLUX * weight
+        self.uptake_slope = NON_INSULIN_FLUX / (SATURATION * GLUCOSE_VOLUME)  # uptake per mmol in Q1 below saturation
+        self.renal_start = RENAL_THRESHOLD * self.volume
+        self.liver = HEPATIC_OUTPUT * weight
+        self.slope = np.empty((10, len(weight)))
+
+    def __call__(self, state: Floats, carbs: Floats, insulin: Floats) -> Floats:
+        """Return d(state)/dt in a buffer that the next call overwrites.
+
+        Args:
+            state: Shape (10, N).
+            carbs: Carbohydrates eaten, mmol/min, shape (N,).
+            insulin: Insulin infused, mU/min, shape (N,).
+        """
+        slope = self.slope
+        gut1, gut2 = state[D1] / CARB_TIME, state[D2] / CARB_TIME
+        depot = state[S1] / INSULIN_TIME
+        moved = state[X1] * state[Q1]
+        slope[D1] = CARB_BIOAVAILABILITY * carbs - gut1
+        slope[D2] = gut1 - gut2
+        slope[S1] = insulin - depot
+        slope[S2] = depot - state[S2] / INSULIN_TIME
+        slope[INSULIN] = state[S2] * self.per_insulin_volume - INSULIN_DECAY * state[INSULIN]
+        np.multiply(self.sensitivity_rate, state[INSULIN], out=slope[X1:])
+        slope[X1:] -= self.action_rate * state[X1:]
+        uptake = np.minimum(self.uptake, self.uptake_slope * state[Q1])
+        renal = RENAL_RATE * np.maximum(state[Q1] - self.renal_start, 0.0)
+        liver = self.liver * np.maximum(1.0 - state[X3], 0.0)
+        slope[Q1] = gut2 - uptake - renal - moved + TRANSFER * state[Q2] + liver
+        slope[Q2] = moved - (TRANSFER + state[X2]) * state[Q2]
+        return slope
+
+
+def advance(flow: Flow, state: Floats, carbs: Floats, insulin: Floats, minutes: int = 1) -> Floats:
+    """Move the state by whole minutes with the classical Runge-Kutta method, one minute at a time.
+
+    Args:
+        flow: Right-hand side of the same N people.
+        state: Shape (10, N); changed in place.
+        carbs: Carbohydrates eaten, g/min, shape (N,).
+        insulin: Insulin infused, U/h, shape (N,).
+        minutes: How long.
+
+    Returns:
+        The new state.
+    """
+    eaten = carbs * MMOL_PER_GRAM
+    infused = insulin * (1000.0 / 60.0)
+    for _ in range(minutes):
+        total = flow(state, eaten, infused).copy()
+        slope = flow(state + 0.5 * total, eaten, infused)
+        total += 2.0 * slope
+        slope = flow(state + 0.5 * slope, eaten, infused)
+        total += 2.0 * slope
+        total += flow(state + slope, eaten, infused)
+        total *= 1.0 / 6.0
+        state += total
+    return np.maximum(state, 0.0, out=state)
