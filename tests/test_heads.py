@@ -1,0 +1,83 @@
+"""Are the heads' densities, cdfs and inverse cdfs those of one and the same distribution?"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from twingym.twins.heads import BinaryHead, ChangeHead, LevelHead, ZeroInflatedHead, head_for
+from twingym.twins.variables import Variable
+
+U = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+
+
+def parameters(head, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=head.width)).expand(len(U), -1)
+
+
+@pytest.mark.parametrize("head", [ChangeHead(0.05), ZeroInflatedHead(0.2), BinaryHead(absorbing=False), LevelHead(7)])
+def test_icdf_inverts_cdf(head):
+    params, last = parameters(head), torch.full_like(U, 0.2)
+    values = head.icdf(params, U, last)
+    assert (values[1:] >= values[:-1]).all()
+    reached = head.cdf(params, values, last)
+    assert (reached >= U - 1e-5).all()
+    inside = (values > -0.999) & (values < 0.999)
+    if isinstance(head, ChangeHead | ZeroInflatedHead):
+        assert inside.sum() > 100
+        assert (reached - U).abs()[inside].max() < 1e-4
+
+
+@pytest.mark.parametrize("head", [ChangeHead(0.3), ZeroInflatedHead(0.3)])
+def test_density_and_atoms_integrate_to_one(head):
+    grid = torch.linspace(-1.0, 1.0, 20001, dtype=torch.float64)[1:-1]
+    params, last = parameters(head, 1)[:1].expand(len(grid), -1), torch.zeros_like(grid)
+    inside = float(torch.trapezoid(head.log_prob(params, grid, last).exp(), grid))
+    ends = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    atoms = head.log_prob(params[:2], ends, torch.zeros(2, dtype=torch.float64)).exp()
+    if isinstance(head, ZeroInflatedHead):  # the density runs past the bounds, where values are clipped
+        low = head.cdf(params[:1], -ends[1:], last[:1]) - atoms[0]
+        top = 1.0 - head.cdf(params[:1], ends[1:] - 1e-9, last[:1])
+        assert inside + float(atoms[0] + low + top) == pytest.approx(1.0, abs=1e-3)
+    else:
+        assert inside + float(atoms.sum()) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("head", [BinaryHead(absorbing=False), LevelHead(5)])
+def test_probabilities_sum_to_one(head):
+    levels = 2 if isinstance(head, BinaryHead) else head.width
+    values = torch.linspace(-1.0, 1.0, levels, dtype=torch.float64)
+    params = parameters(head)[:1].expand(levels, -1)
+    assert float(head.log_prob(params, values, torch.zeros(levels)).exp().sum()) == pytest.approx(1.0)
+
+
+def test_samples_follow_the_density():
+    head = LevelHead(4)
+    params = parameters(head)[:1].expand(40000, -1)
+    u = torch.from_numpy(np.random.default_rng(2).random(40000))
+    drawn = head.icdf(params, u, torch.zeros(40000))
+    share = torch.bincount(head._index(drawn), minlength=4) / 40000
+    assert torch.allclose(share.double(), torch.softmax(params[0], -1), atol=0.01)
+
+
+def test_an_absorbed_variable_never_returns():
+    head = BinaryHead(absorbing=True)
+    params, gone = torch.full((5, 1), 9.0), torch.full((5,), -1.0)
+    assert (head.icdf(params, torch.linspace(0.01, 0.99, 5), gone) == -1.0).all()
+    assert (head.log_prob(params, gone, gone) == 0.0).all()
+
+
+def test_change_head_moves_with_the_last_value():
+    head = ChangeHead(0.01)
+    params = parameters(head)
+    shift = head.icdf(params, U, torch.full_like(U, 0.1)) - head.icdf(params, U, torch.zeros_like(U))
+    assert torch.allclose(shift, torch.full_like(U, 0.1), atol=1e-6)
+
+
+def test_kind_decides_the_head():
+    assert isinstance(head_for(Variable("a", "U", 0.0, 9.0, scale="log", knee=1.0)), ZeroInflatedHead)
+    assert isinstance(head_for(Variable("b", "U", 0.0, 9.0)), ChangeHead)
+    assert isinstance(head_for(Variable("c", kind="event")), BinaryHead)
+    assert head_for(Variable("d", "", 0.0, 6.0, kind="count")).width == 7
+    assert math.isclose(head_for(Variable("e", "U", 0.0, 10.0, change=1.0)).unit, 0.2)

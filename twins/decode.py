@@ -1,0 +1,216 @@
+"""How does a fitted twin model step a batch of people: the transformer behind the ``Dynamics`` interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from twingym.twins.cohort import Cohort, Rows
+from twingym.twins.errors import DynamicsError
+from twingym.twins.network import TwinNetwork
+from twingym.twins.scales import Floats
+from twingym.twins.seen import Seen, advance_seen
+from twingym.twins.transformer import RingCache
+
+# Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
+# the company it is computed in.
+LEAST_ROWS = 8
+
+
+@dataclass
+class TwinState:
+    """Where N people are: the cache, who they are, and what was last seen of them.
+
+    Attributes:
+        cache: Keys and values of past tokens.
+        traits: Encoded traits, (N, F).
+        own: Raw traits that bound interventions per person, by name, each (N,).
+        seen: What the next token will say was observed.
+        before: What was known before that observation, so that it can be replaced.
+        head: Ensemble head each person is bound to, (N,).
+        spread: Disagreement of the heads about the last step, (N,).
+        count: N without padding.
+    """
+
+    cache: RingCache
+    traits: Tensor
+    own: dict[str, Floats]
+    seen: Seen
+    before: Seen
+    head: Tensor
+    spread: Tensor
+    count: int
+
+
+class TransformerDynamics:
+    """Steps people with a fitted network; see :class:`~twingym.twins.dynamics.Dynamics`.
+
+    The first uniform of each step is read at birth only, where it binds the person to an ensemble head; the others are
+    one per modelled variable.
+    """
+
+    def __init__(self, network: TwinNetwork) -> None:
+        """Wrap a fitted network, which is put in evaluation mode."""
+        self.network = network.eval()
+        self.spec = network.spec
+        self.noise_width = 1 + len(self.spec.modelled)
+
+    # -- Dynamics --------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def initial(self, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[TwinState, Floats]:
+        """Begin a course for every person."""
+        state = self._unborn(cohort, noise)
+        hidden = self.network.trunk.decode(self._birth_tokens(state), state.cache)
+        return state, self._draw(state, hidden, noise)
+
+    @torch.inference_mode()
+    def step(self, state: TwinState, action: Floats, inputs: Floats, noise: Floats) -> tuple[TwinState, Floats]:
+        """Move everyone one time step."""
+        hidden = self.network.trunk.decode(self._tokens(state, action, inputs), state.cache)
+        return state, self._draw(state, hidden, noise)
+
+    @torch.inference_mode()
+    def restart(
+        self, state: TwinState, rows: Rows, cohort: Cohort, inputs: Floats, noise: Floats
+    ) -> tuple[TwinState, Floats]:
+        """Begin new courses in ``rows``; the others' cache is not touched.
+
+        A row's birth token takes the slot of its previous person's last one, so that everybody's clocks agree.
+        """
+        fresh, observed = self.initial(cohort, inputs, noise)
+        where = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+        slot = (state.cache.clock - 1) % self.network.trunk.window
+        count = len(rows)
+        for ring, new in zip(state.cache.keys + state.cache.values, fresh.cache.keys + fresh.cache.values, strict=True):
+            ring[where, slot] = new[:count, 0]
+        state.cache.birth[where] = state.cache.clock - 1
+        state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
+        state.spread[where] = fresh.spread[:count]
+        for name, values in fresh.own.items():
+            state.own[name] = state.own[name].copy()
+            state.own[name][rows] = values[:count]
+        state.seen, state.before = _clone(state.seen), _clone(state.before)
+        for mine, theirs in zip(_tensors(state.seen), _tensors(fresh.seen), strict=True):
+            mine[where] = theirs[:count]
+        for mine, theirs in zip(_tensors(state.before), _tensors(fresh.before), strict=True):
+            mine[where] = theirs[:count]
+        return state, observed
+
+    @torch.inference_mode()
+    def take(self, state: TwinState, rows: Rows) -> TwinState:
+        """Return a copy of ``rows``, in that order."""
+        where = torch.from_numpy(_padded(np.asarray(rows, dtype=np.int64)))
+        return TwinState(
+            state.cache.take(where),
+            state.traits[where],
+            {name: values[where.numpy()] for name, values in state.own.items()},
+            Seen(*(t[where] for t in _tensors(state.seen))),
+            Seen(*(t[where] for t in _tensors(state.before))),
+            state.head[where],
+            state.spread[where],
+            len(rows),
+        )
+
+    def disagreement(self, state: TwinState) -> Floats:
+        """Return how far the heads differed about the last step, shape (N,)."""
+        return state.spread[: state.count].double().numpy()
+
+    @torch.inference_mode()
+    def observe(self, state: TwinState, observed: Floats, rows: Rows | None = None) -> TwinState:
+        """Replace what was drawn at the last step by what was recorded: a known past, read step by step.
+
+        Args:
+            state: As the last call returned it.
+            observed: Recorded observations, shape (N, V), or (R, V) with ``rows``; NaN where missing.
+            rows: Which people these belong to; everybody by default.
+
+        Returns:
+            The state, from which :meth:`step` goes on.
+        """
+        if rows is not None:
+            full = np.full((state.count, observed.shape[1]), np.nan)
+            full[rows] = observed
+            observed = full
+        value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
+        told = advance_seen(state.before, value, mask, self.network.units)
+        chosen = torch.zeros(len(state.head), 1, dtype=torch.bool)
+        chosen[: state.count] = True
+        if rows is not None:
+            chosen[:] = False
+            chosen[torch.from_numpy(np.asarray(rows, dtype=np.int64))] = True
+        state.seen = Seen(
+            *(
+                torch.where(chosen if new.ndim == 2 else chosen[:, 0], new, old)
+                for new, old in zip(_tensors(told), _tensors(state.seen), strict=True)
+            )
+        )
+        return state
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _unborn(self, cohort: Cohort, noise: Floats) -> TwinState:
+        count, width = len(cohort), len(self.spec.modelled)
+        traits = {name: _padded(values) for name, values in cohort.traits.items()}
+        rows = max(count, LEAST_ROWS)
+        heads = len(self.network.trunk.heads)
+        zeros = torch.zeros(rows, width)
+        unborn = Seen(zeros, zeros, zeros, zeros, torch.ones(rows))
+        return TwinState(
+            cache=self.network.trunk.empty_cache(rows),
+            traits=_float(self.spec.encode_traits(traits)).expand(rows, -1).contiguous(),
+            own={name: traits[name] for name in set(self.spec.own_bounds.values())},
+            seen=unborn,
+            before=unborn,
+            head=torch.from_numpy(_padded((noise[:, 0] * heads).astype(np.int64))),
+            spread=torch.zeros(rows),
+            count=count,
+        )
+
+    def _birth_tokens(self, state: TwinState) -> Tensor:
+        ones = {v.name: np.ones(1) for v in self.spec.traits}
+        rows = len(state.head)
+        actions = torch.zeros(
+            rows, self.spec.encode_actions(np.zeros((1, len(self.spec.interventions))), ones).shape[-1]
+        )
+        inputs = torch.zeros(rows, self.spec.encode_inputs(np.zeros((1, len(self.spec.inputs)))).shape[-1])
+        return self.network.tokens(state.seen, actions, inputs, state.traits)
+
+    def _tokens(self, state: TwinState, action: Floats, inputs: Floats) -> Tensor:
+        actions = _float(self.spec.encode_actions(_padded(action), state.own))
+        return self.network.tokens(state.seen, actions, _float(self.spec.encode_inputs(_padded(inputs))), state.traits)
+
+    def _draw(self, state: TwinState, hidden: Tensor, noise: Floats) -> Floats:
+        u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
+        value, state.spread = self.network.sample(hidden, u, state.seen.value, state.head)
+        if not bool(torch.isfinite(value).all()):
+            row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
+            raise DynamicsError(
+                f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
+            )
+        state.before = state.seen
+        state.seen = advance_seen(state.seen, value, torch.ones_like(value), self.network.units)
+        return self.spec.decode_values(value[: state.count].double().numpy())
+
+
+def _tensors(seen: Seen) -> tuple[Tensor, ...]:
+    return seen.value, seen.present, seen.age, seen.change, seen.birth
+
+
+def _clone(seen: Seen) -> Seen:
+    return Seen(*(tensor.clone() for tensor in _tensors(seen)))
+
+
+def _float(array: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _padded(array: NDArray[Any]) -> NDArray[Any]:
+    """Repeat the last row until there are LEAST_ROWS."""
+    short = LEAST_ROWS - len(array)
+    return array if short <= 0 else np.concatenate([array, np.repeat(array[-1:], short, axis=0)])
