@@ -1,0 +1,249 @@
+"""How is a twin model fitted to courses: likelihood of every next observation, on random crops, with EMA weights."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from twingym.twins.cohort import split_of
+from twingym.twins.courses import Courses
+from twingym.twins.errors import WeightsError
+from twingym.twins.gate import Dataset, crop, dataset, log_prob
+from twingym.twins.model import TwinModel, save_atomically
+from twingym.twins.network import TwinNetwork
+from twingym.twins.noise import Stream, uniforms
+from twingym.twins.spec import TwinSpec
+from twingym.twins.transformer import TransformerConfig
+
+CHECKPOINT = "fit.checkpoint"
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how a twin model is trained.
+
+    Attributes:
+        epochs: At most this many epochs.
+        batches: Gradient steps per epoch.
+        batch_size: Segments per gradient step.
+        segment: Tokens per segment, in windows.
+        birth_share: Share of segments that begin at birth.
+        learning_rate: Peak of the one-cycle schedule.
+        weight_decay: Of AdamW.
+        clip: Largest gradient norm.
+        ema: Decay of the averaged weights, which are what is kept.
+        patience: Epochs without improvement before stopping.
+        seed: Of initial weights, crops and the bootstrap of people.
+        threads: Torch threads.
+    """
+
+    epochs: int = 40
+    batches: int = 60
+    batch_size: int = 32
+    segment: float = 3.0
+    birth_share: float = 0.2
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    clip: float = 1.0
+    ema: float = 0.995
+    patience: int = 8
+    seed: int = 0
+    threads: int = 1
+
+
+def fit_twin(
+    source: Courses,
+    spec: TwinSpec,
+    folder: Path | None = None,
+    config: FitConfig | None = None,
+    network: TransformerConfig | None = None,
+    *,
+    progress: bool = False,
+    after_epoch: Callable[[TwinModel, int], None] | None = None,
+) -> TwinModel:
+    """Fit a twin model; people of the validation split decide when to stop.
+
+    Args:
+        source: Courses of people of the train and validation splits; the gate is :func:`~twingym.twins.gate.dataset`.
+        spec: Declarations of the scenario.
+        folder: Where a checkpoint is kept after each epoch; a killed fit called again with the same arguments
+            continues from it. None keeps nothing.
+        config: How to train.
+        network: Sizes.
+        progress: Show a progress bar with a time estimate.
+        after_epoch: Called with the model so far and the epoch number.
+
+    Returns:
+        The model with the best averaged weights on the validation people. It is not saved.
+
+    Raises:
+        WeightsError: If the folder holds a checkpoint of another fit.
+    """
+    config, network = config or FitConfig(), network or TransformerConfig()
+    torch.set_num_threads(config.threads)
+    train = dataset(source, spec, lambda ids: split_of(ids) == "train")
+    held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation")
+    fit = _Fit(train, held_out, spec, config, network)
+    path = None if folder is None else folder / CHECKPOINT
+    if path is not None and path.is_file():
+        fit.resume(path)
+    bar = Progress(
+        TextColumn("fit {task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        disable=not progress,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=config.epochs * config.batches, completed=fit.epoch * config.batches)
+        while fit.epoch < config.epochs and fit.stale < config.patience:
+            fit.run_epoch(lambda: bar.advance(task))
+            best = fit.best_loss
+            bar.update(task, description=f"epoch {fit.epoch}: loss {fit.losses[-1]:.4f} (best {best:.4f})")
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_atomically(path, fit.state())
+            if after_epoch is not None:
+                after_epoch(fit.model(), fit.epoch)
+    if path is not None and path.is_file():
+        path.unlink()
+    return fit.model()
+
+
+class _Fit:
+    """A fit in progress: everything that a checkpoint holds."""
+
+    def __init__(
+        self, train: Dataset, held_out: Dataset, spec: TwinSpec, config: FitConfig, sizes: TransformerConfig
+    ) -> None:
+        self.train, self.held_out, self.spec, self.config = train, held_out, spec, config
+        self.network = TwinNetwork.untrained(spec, sizes, config.seed)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.best = {k: v.clone() for k, v in self.average.items()}
+        self.optimizer = torch.optim.AdamW(
+            [p for p in self.network.parameters() if p.requires_grad],
+            weight_decay=config.weight_decay,
+            betas=(0.9, 0.98),
+        )
+        steps = config.epochs * config.batches
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
+        )
+        self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
+        self.losses: list[float] = []
+        self.seconds = 0.0
+        self.steps = min(int(config.segment * spec.window), train.target.shape[1])
+        self.bootstrap = _bootstrap_weights(train.ids, config.seed, sizes.ensemble)  # (M, N)
+
+    def run_epoch(self, advance: Callable[[], object]) -> None:
+        """Train one epoch, average the weights, judge them on the held-out people."""
+        began, config = time.process_time(), self.config
+        random = np.random.Generator(np.random.Philox(key=config.seed, counter=self.epoch + 1))
+        # Everybody comes up once before anybody comes up twice.
+        order = np.concatenate(
+            [
+                random.permutation(len(self.train))
+                for _ in range(-(-config.batches * config.batch_size // len(self.train)))
+            ]
+        )
+        self.network.train()
+        for number in range(config.batches):
+            rows = torch.from_numpy(np.sort(order[number * config.batch_size : (number + 1) * config.batch_size]))
+            start = self._starts(self.train, rows, random)
+            scores = log_prob(self.network, crop(self.train, rows, start, self.steps))  # (M, B, T, D)
+            weight = self.bootstrap[:, rows]  # (M, B)
+            present = crop(self.train, rows, start, self.steps)[-1]
+            loss = -(scores.sum((2, 3)) * weight).sum() / (present.sum((1, 2)) * weight).sum()
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+            self.optimizer.step()
+            self.schedule.step()
+            with torch.no_grad():
+                for name, value in self.network.state_dict().items():
+                    self.average[name].lerp_(value, 1.0 - config.ema)
+            advance()
+        self.epoch += 1
+        self.losses.append(self._held_out_loss())
+        if self.losses[-1] < self.best_loss - 1e-5:
+            self.best_loss, self.stale = self.losses[-1], 0
+            self.best = {k: v.clone() for k, v in self.average.items()}
+        else:
+            self.stale += 1
+        self.seconds += time.process_time() - began
+
+    def _starts(self, data: Dataset, rows: Tensor, random: np.random.Generator) -> Tensor:
+        """First tokens of the crops: some at birth, the others anywhere that leaves something to predict."""
+        latest = (data.length[rows] - self.steps).clamp(min=0).numpy()
+        start = (random.random(len(rows)) * (latest + 1)).astype(np.int64)
+        start[random.random(len(rows)) < self.config.birth_share] = 0
+        return torch.from_numpy(start)
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> float:
+        network = self.model(self.average).network
+        random = np.random.Generator(np.random.Philox(key=self.config.seed, counter=0))
+        total, count = 0.0, 0.0
+        for rows in torch.arange(len(self.held_out)).split(64):
+            batch = crop(self.held_out, rows, self._starts(self.held_out, rows, random), self.steps)
+            total -= float(log_prob(network, batch).mean(0).sum())
+            count += float(batch[-1].sum())
+        return total / count
+
+    def model(self, weights: dict[str, Tensor] | None = None) -> TwinModel:
+        """Return a model with these weights, the best so far by default."""
+        network = TwinNetwork.untrained(self.spec, self.network.config)
+        network.load_state_dict(self.best if weights is None else weights)
+        training = {
+            "people": len(np.unique(self.train.ids)),
+            "held_out_people": len(np.unique(self.held_out.ids)),
+            "tokens_per_course": int(self.train.target.shape[1]),
+            "epochs": self.epoch,
+            "held_out_loss": round(self.best_loss, 6) if np.isfinite(self.best_loss) else None,
+            "cpu_seconds": round(self.seconds, 1),
+            "config": asdict(self.config),
+        }
+        return TwinModel(network.eval(), training)
+
+    def _identity(self) -> str:
+        text = repr((self.spec.fingerprint, self.config, self.network.config, self.train.ids.tolist()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on after a kill."""
+        return {
+            "identity": self._identity(),
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "progress": [self.epoch, self.stale, self.best_loss, self.losses, self.seconds],
+        }
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of the same fit."""
+        state = torch.load(path, weights_only=True)
+        if state["identity"] != self._identity():
+            raise WeightsError(
+                f"{path} is the checkpoint of another fit; delete it to start afresh, or choose another folder."
+            )
+        self.network.load_state_dict(state["network"])
+        self.average, self.best = state["average"], state["best"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.stale, self.best_loss, self.losses, self.seconds = state["progress"]
+
+
+def _bootstrap_weights(ids: np.ndarray[Any, np.dtype[np.int64]], seed: int, heads: int) -> Tensor:
+    """How often each person is in each head's bootstrap, (M, N): Poisson(1), a function of person and head."""
+    u = uniforms(seed, ids, 0, Stream.HEAD, 0, heads).T
+    return torch.from_numpy(
+        np.searchsorted(np.cumsum(np.exp(-1.0) / np.array([1, 1, 2, 6, 24, 120])), u).astype(np.float32)
+    )

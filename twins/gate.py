@@ -1,0 +1,149 @@
+"""The one gate through which people's data reach training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from twingym.twins.cohort import Ids
+from twingym.twins.courses import Courses
+from twingym.twins.errors import SpecError
+from twingym.twins.network import TwinNetwork
+from twingym.twins.seen import Seen, advance_seen
+from twingym.twins.spec import TwinSpec
+
+# Which people of a source may be used, from their ids (N,) to a mask (N,): consent, a split, an erasure.
+View = Callable[[Ids], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Encoded courses, sorted by person; tokens j = 0 (birth) to T predict observation j.
+
+    Attributes:
+        ids: Person of each course, (N,).
+        seen: What each token says was observed, tensors (N, T + 1, D).
+        actions: Encoded interventions of each token, (N, T + 1, F); zero at birth.
+        inputs: Encoded inputs of each token, (N, T + 1, F); zero at birth.
+        traits: Encoded traits, (N, F).
+        target: What was observed next, on [-1, 1], (N, T + 1, D).
+        present: Which targets were observed, (N, T + 1, D).
+        length: Tokens of each course, (N,).
+    """
+
+    ids: Ids
+    seen: Seen
+    actions: Tensor
+    inputs: Tensor
+    traits: Tensor
+    target: Tensor
+    present: Tensor
+    length: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of courses."""
+        return len(self.ids)
+
+
+def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Dataset:
+    """Encode the courses of the people that ``view`` lets through.
+
+    Args:
+        source: Recorded courses.
+        spec: The declarations they follow.
+        view: Which people may be used; everybody by default.
+
+    Raises:
+        SpecError: If the view leaves nobody, or the columns do not fit the declarations.
+    """
+    rows = np.argsort(source.ids, kind="stable")
+    if view is not None:
+        rows = rows[view(source.ids[rows])]
+    if len(rows) == 0:
+        raise SpecError(f"dataset: the view leaves 0 of {len(source)} courses; at least 1 is needed.")
+    courses = source.take(rows)
+    given = (courses.observed.shape[-1], courses.delivered.shape[-1], courses.inputs.shape[-1])
+    wanted = (len(spec.variables), len(spec.interventions), len(spec.inputs))
+    if given != wanted:
+        raise SpecError(f"dataset: courses have {given} variables, interventions and inputs; declared are {wanted}.")
+
+    value, mask = spec.encode_values(courses.observed)
+    target, present = _float(value), _float(mask)
+    columns = {name: values[:, None] for name, values in courses.traits.items()}
+    actions = _after_birth(spec.encode_actions(courses.delivered, columns))
+    inputs = _after_birth(spec.encode_inputs(courses.inputs[:, :-1]))
+    return Dataset(
+        ids=courses.ids,
+        seen=_history(target, present, torch.tensor(spec.change_units)),
+        actions=actions,
+        inputs=inputs,
+        traits=_float(spec.encode_traits(courses.traits)),
+        target=target,
+        present=present,
+        length=torch.from_numpy(courses.length + 1),
+    )
+
+
+def _history(value: Tensor, present: Tensor, units: Tensor) -> Seen:
+    """What each token knows: the birth token nothing, token j + 1 the observation j, with older ones carried on."""
+    n, steps, width = value.shape
+    zeros = torch.zeros(n, width)
+    seen = Seen(zeros, zeros, zeros, zeros, torch.ones(n))
+    tokens = [seen]
+    for t in range(steps - 1):
+        seen = advance_seen(seen, value[:, t], present[:, t], units)
+        tokens.append(seen)
+    return Seen(
+        *(
+            torch.stack([getattr(token, name) for token in tokens], dim=1)
+            for name in ("value", "present", "age", "change", "birth")
+        )
+    )
+
+
+def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> tuple[Seen, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Cut segments of ``steps`` tokens: rows (B,), first tokens (B,).
+
+    Returns:
+        What was seen, actions, inputs, traits (B, 1, F), targets and presence, each (B, steps, ...).
+    """
+    index = start[:, None] + torch.arange(steps)  # (B, steps)
+    row = rows[:, None]
+    seen = Seen(
+        data.seen.value[row, index],
+        data.seen.present[row, index],
+        data.seen.age[row, index],
+        data.seen.change[row, index],
+        data.seen.birth[row, index],
+    )
+    traits = data.traits[rows][:, None]
+    return (
+        seen,
+        data.actions[row, index],
+        data.inputs[row, index],
+        traits,
+        data.target[row, index],
+        data.present[row, index],
+    )
+
+
+def log_prob(network: TwinNetwork, batch: tuple[Seen, Tensor, Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+    """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
+    seen, actions, inputs, traits, target, present = batch
+    hidden = network.trunk(network.tokens(seen, actions, inputs, traits))
+    return network.log_prob(hidden, target, present, seen.value)
+
+
+def _after_birth(features: NDArray[np.float64]) -> Tensor:
+    padded = np.zeros((features.shape[0], features.shape[1] + 1, features.shape[2]), np.float32)
+    padded[:, 1:] = features
+    return torch.from_numpy(padded)
+
+
+def _float(array: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
