@@ -1,0 +1,48 @@
+"""Which dynamics moves the people of a scenario?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.weights import weights_folder
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import SpecError, unknown
+
+NAMES = ("transformer", "reference")
+
+
+def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | None = None) -> Dynamics:
+    """Return the dynamics of this name, or the object itself.
+
+    Args:
+        scenario: Whose people.
+        dynamics: ``transformer``, ``reference``, or an object with the methods of
+            :class:`~twingym.twins.dynamics.Dynamics`.
+        weights: Folder of a twin model; the scenario's own if None.
+
+    Raises:
+        UnknownNameError: If the name is neither; suggests the nearest.
+        SpecError: If the scenario has no reference, or the object is no dynamics.
+        WeightsError: If the twin model's weights are missing, corrupt or foreign.
+    """
+    if not isinstance(dynamics, str):
+        missing = [
+            name for name in ("initial", "step", "restart", "take", "noise_width") if not hasattr(dynamics, name)
+        ]
+        if missing:
+            raise SpecError(
+                f"dynamics is {type(dynamics).__name__}, which lacks {', '.join(missing)}; "
+                f"allowed: {', '.join(NAMES)} or a Dynamics."
+            )
+        return dynamics
+    if dynamics == "reference":
+        if scenario.reference is None:
+            raise SpecError(f"scenario {scenario.id!r} has no reference model; use dynamics='transformer'.")
+        return scenario.reference()
+    if dynamics == "transformer":
+        from twingym.twins.model import TwinModel
+
+        folder = Path(weights) if weights is not None else weights_folder(scenario)
+        return TwinModel.load(folder, scenario.world_fingerprint()).dynamics()
+    raise unknown("dynamics", dynamics, NAMES)
