@@ -76,8 +76,9 @@ SCENARIO = Scenario(
     title="Insulin dosing in type 1 diabetes",
     kind="patient",
     about=(
-        "Five-minute insulin dosing from a continuous glucose monitor with announced, misjudged meals. The reference is "
-        "Hovorka's model with the Resalat population; it is itself a model, and nothing here is for treatment decisions."
+        "Five-minute insulin dosing from a continuous glucose monitor with announced, misjudged meals. The reference "
+        "is Hovorka's model with the Resalat population; it is itself a model, and nothing here is for treatment "
+        "decisions."
     ),
     dt=STEP_MINUTES,
     dt_unit="min",

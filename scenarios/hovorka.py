@@ -32,6 +32,8 @@ SATURATION = 4.5  # mmol/L below which non-insulin uptake falls
 
 MG_PER_MMOL = 18.0  # mg/dL in one mmol/L of glucose (molar mass taken as 180 g, as in the check numbers)
 MMOL_PER_GRAM = 1000.0 / 180.0  # glucose in a gram of carbohydrate
+# Insulin that moves half of the glucose per minute is far beyond any lethal dose; there one-minute steps stay stable.
+STRONGEST_ACTION = 0.5  # 1/min
 
 # Rows of the state: gut (2), depot (2), glucose (2), plasma insulin, insulin action (3).
 D1, D2, S1, S2, Q1, Q2, INSULIN, X1, X2, X3 = range(10)
@@ -92,7 +94,7 @@ def steady_glucose(rate: Floats | float, body: Body) -> Floats:
         loss = loss + g * GLUCOSE_VOLUME * x1 * x2 / (TRANSFER + x2)
         rising = HEPATIC_OUTPUT * np.maximum(0.0, 1.0 - x3) > loss
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return 0.5 * (low + high)
+    return np.asarray(0.5 * (low + high))
 
 
 def at_rest(target: Floats | float, body: Body) -> Floats:
@@ -174,4 +176,5 @@ def advance(flow: Flow, state: Floats, carbs: Floats, insulin: Floats, minutes: 
         total += flow(state + slope, eaten, infused)
         total *= 1.0 / 6.0
         state += total
+    np.minimum(state[X1:X3], STRONGEST_ACTION, out=state[X1:X3])
     return np.maximum(state, 0.0, out=state)

@@ -57,7 +57,8 @@ class Intervention:
             return
         if not 0 <= self.low < self.high:
             raise SpecError(
-                f"intervention {self.name!r}: low, high are {self.low}, {self.high} {self.unit}; allowed: 0 <= low < high."
+                f"intervention {self.name!r}: low, high are {self.low}, {self.high} {self.unit}; "
+                "allowed: 0 <= low < high."
             )
         if self.scale == "log" and not (self.knee or self.low) > 0:
             raise SpecError(

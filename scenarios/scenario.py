@@ -278,7 +278,7 @@ class Scenario:
         )
 
     def world_fingerprint(self) -> str:
-        """Return a hash of what the dynamics depend on, to tell whose twin model this is: not of reward, limits, rules."""
+        """Return a hash of what the dynamics depend on (not reward, limits or rules): whose twin model this is."""
         world = (self.id, self.dt, self.dt_unit, self.traits, self.variables, self.inputs, self.interventions)
         text = json.dumps(
             _plain((world, self.people, self.reference, self.parameters)), sort_keys=True, allow_nan=False

@@ -75,6 +75,15 @@ def test_change_head_moves_with_the_last_value():
     assert torch.allclose(shift, torch.full_like(U, 0.1), atol=1e-6)
 
 
+def test_change_head_predicts_a_level_of_the_never_seen():
+    head = ChangeHead(0.01)
+    params, never = parameters(head), torch.full_like(U, torch.nan)
+    values = head.icdf(params, U, never)
+    assert values.std() > 10 * head.icdf(params, U, torch.zeros_like(U)).std()
+    assert torch.isfinite(head.log_prob(params, values, never)).all()
+    assert (head.cdf(params, values, never) >= U - 1e-5).all()
+
+
 def test_kind_decides_the_head():
     assert isinstance(head_for(Variable("a", "U", 0.0, 9.0, scale="log", knee=1.0)), ZeroInflatedHead)
     assert isinstance(head_for(Variable("b", "U", 0.0, 9.0)), ChangeHead)

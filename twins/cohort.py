@@ -123,9 +123,8 @@ class Population:
             if len(open_rows) == 0:
                 return cohort
         raise CohortError(
-            f"nobody fits: {len(open_rows)} of {len(wanted)} people (first id {wanted[open_rows[0]]}) were not found in "
-            f"{self.tries} draws for condition {dict(condition or {})}. Widen the condition; traits of a person drawn "
-            f"freely look like {({k: float(v[0]) for k, v in self.sample(wanted[:1]).traits.items()}) if condition else 'n/a'}."
+            f"nobody fits: {len(open_rows)} of {len(wanted)} people (first id {wanted[open_rows[0]]}) were not found "
+            f"in {self.tries} draws for condition {dict(condition or {})}; widen the condition."
         )
 
 

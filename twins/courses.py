@@ -22,8 +22,8 @@ class Courses:
         observed: Observations in the scenario's order, shape (N, T + 1, V); NaN where missing and after the end.
         delivered: Interventions, shape (N, T, A).
         inputs: Exogenous inputs, shape (N, T + 1, K).
-        propensity: Density or probability of what was delivered under the behaviour policy, shape (N, T); NaN if the
-            behaviour is unknown.
+        propensity: Log density or log probability of what was delivered under the behaviour policy, shape (N, T);
+            NaN if the behaviour is unknown.
         length: Steps each course lasted, shape (N,).
     """
 

@@ -59,6 +59,7 @@ class TransformerDynamics:
         self.network = network.eval()
         self.spec = network.spec
         self.noise_width = 1 + len(self.spec.modelled)
+        self.heads = len(network.trunk.heads)
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
 
@@ -121,6 +122,11 @@ class TransformerDynamics:
         """Return how far the heads differed about the last step, shape (N,)."""
         return state.spread[: state.count].double().numpy()
 
+    def bind(self, state: TwinState, head: Rows) -> TwinState:
+        """Bind people to other heads, shape (N,), from here on."""
+        state.head = torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
+        return state
+
     @torch.inference_mode()
     def observe(self, state: TwinState, observed: Floats, rows: Rows | None = None) -> TwinState:
         """Replace what was drawn at the last step by what was recorded: a known past, read step by step.
@@ -158,7 +164,6 @@ class TransformerDynamics:
         count, width = len(cohort), len(self.spec.modelled)
         traits = {name: _padded(values) for name, values in cohort.traits.items()}
         rows = max(count, LEAST_ROWS)
-        heads = len(self.network.trunk.heads)
         zeros = torch.zeros(rows, width)
         unborn = Seen(zeros, zeros, zeros, zeros, torch.ones(rows))
         return TwinState(
@@ -167,7 +172,7 @@ class TransformerDynamics:
             own={name: traits[name] for name in set(self.spec.own_bounds.values())},
             seen=unborn,
             before=unborn,
-            head=torch.from_numpy(_padded((noise[:, 0] * heads).astype(np.int64))),
+            head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
             spread=torch.zeros(rows),
             count=count,
         )
@@ -187,7 +192,7 @@ class TransformerDynamics:
 
     def _draw(self, state: TwinState, hidden: Tensor, noise: Floats) -> Floats:
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
-        value, state.spread = self.network.sample(hidden, u, state.seen.value, state.head)
+        value, state.spread = self.network.sample(hidden, u, state.seen.last, state.head)
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(

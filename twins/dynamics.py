@@ -73,7 +73,17 @@ class Dynamics(Protocol):
 
 @runtime_checkable
 class Uncertain(Protocol):
-    """A dynamics that knows how little it knows."""
+    """A dynamics that knows how little it knows: several heads, each person bound to one for an episode.
+
+    Attributes:
+        heads: How many there are.
+    """
+
+    heads: int
+
+    def bind(self, state: State, head: Rows) -> State:
+        """Bind people to other heads, shape (N,), from here on."""
+        ...
 
     def disagreement(self, state: State) -> Floats:
         """Return how far the model's heads differ about the last step, shape (N,), in typical changes."""

@@ -38,6 +38,10 @@ class WeightsError(TwinGymError, RuntimeError):
     """A weights file that is missing, corrupt, or belongs to something else."""
 
 
+class ManifestError(TwinGymError, RuntimeError):
+    """Results that do not match the manifest beside them."""
+
+
 class RunExistsError(TwinGymError, FileExistsError):
     """A result would be overwritten."""
 

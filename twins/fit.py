@@ -97,9 +97,13 @@ def fit_twin(
     if path is not None and path.is_file():
         fit.resume(path)
     bar = Progress(
-        TextColumn("fit {task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("fit {task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         disable=not progress,
-    )  # fmt: skip
+    )
     with bar:
         task = bar.add_task("", total=config.epochs * config.batches, completed=fit.epoch * config.batches)
         while fit.epoch < config.epochs and fit.stale < config.patience:

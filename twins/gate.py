@@ -136,7 +136,7 @@ def log_prob(network: TwinNetwork, batch: tuple[Seen, Tensor, Tensor, Tensor, Te
     """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
     seen, actions, inputs, traits, target, present = batch
     hidden = network.trunk(network.tokens(seen, actions, inputs, traits))
-    return network.log_prob(hidden, target, present, seen.value)
+    return network.log_prob(hidden, target, present, seen.last)
 
 
 def _after_birth(features: NDArray[np.float64]) -> Tensor:

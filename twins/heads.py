@@ -1,8 +1,8 @@
 """How is the next value of one variable distributed: an exact density, cdf and inverse cdf for each variable kind?
 
 Legend of shapes: ... = any leading axes, P = parameters of one variable, K = mixture components, L = levels.
-A continuous variable without an atom is predicted as a *change*, in typical changes, from its last value; all others
-as a level.
+A continuous variable without an atom is predicted as a *change*, in typical changes, from its last value; all others,
+and whatever was never seen before (``last`` is NaN, as at birth), as a level.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ COMPONENTS = 4
 BISECTIONS = 22
 # Component scales between 1/50 and 20 typical changes keep the likelihood bounded.
 LOG_SCALE_RANGE = (math.log(0.02), math.log(20.0))
+# Unit on [-1, 1] of a level that nothing is known about.
+LEVEL_UNIT = 0.5
 
 
 class Head(Protocol):
@@ -95,10 +97,16 @@ class ChangeHead:
         self.width = 3 * COMPONENTS
         self.unit = unit_change
 
+    def _frame(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Origin and unit (...) of the mixture: the last value and a typical change, or a level if there is none."""
+        known = torch.isfinite(last)
+        return torch.where(known, last, 0.0), torch.where(known, self.unit, LEVEL_UNIT)
+
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log density inside the bounds, log tail mass on them."""
-        z = (value - last) / self.unit
-        inside = _mixture_log_density(params, z) - math.log(self.unit)
+        origin, unit = self._frame(last)
+        z = (value - origin) / unit
+        inside = _mixture_log_density(params, z) - unit.log()
         below = _mixture_cdf(params, z)
         on_low, on_high = value <= -1.0, value >= 1.0
         tail = torch.log(torch.where(on_low, below, 1.0 - below).clamp_min(1e-7))
@@ -106,11 +114,13 @@ class ChangeHead:
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
-        return torch.where(value >= 1.0, 1.0, _mixture_cdf(params, (value - last) / self.unit))
+        origin, unit = self._frame(last)
+        return torch.where(value >= 1.0, 1.0, _mixture_cdf(params, (value - origin) / unit))
 
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
         """Quantile, clipped to the bounds."""
-        return (last + self.unit * _mixture_icdf(params, u)).clamp(-1.0, 1.0)
+        origin, unit = self._frame(last)
+        return (origin + unit * _mixture_icdf(params, u)).clamp(-1.0, 1.0)
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean change, in typical changes."""
@@ -162,7 +172,6 @@ class BinaryHead:
 
     def _yes(self, params: Tensor, last: Tensor) -> Tensor:
         yes = torch.sigmoid(params[..., 0])
-        # Before birth the last value is 0 on the scale: neither.
         return torch.where(last < -0.5, 0.0, yes) if self.absorbing else yes
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:

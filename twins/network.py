@@ -41,11 +41,12 @@ class TwinNetwork(nn.Module):
     def _side_features(self) -> int:
         spec = self.spec
         ones = {v.name: np.ones(1) for v in spec.traits}
-        return (
-            spec.encode_traits(ones).shape[-1]
-            + spec.encode_inputs(np.zeros((1, len(spec.inputs)))).shape[-1]
-            + spec.encode_actions(np.zeros((1, len(spec.interventions))), ones).shape[-1]
+        parts = (
+            spec.encode_traits(ones),
+            spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
+            spec.encode_actions(np.zeros((1, len(spec.interventions))), ones),
         )
+        return sum(int(part.shape[-1]) for part in parts)
 
     def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each, (..., F).
@@ -72,7 +73,7 @@ class TwinNetwork(nn.Module):
             hidden: Trunk output, (..., D_model).
             target: Next values on [-1, 1], (..., D).
             present: Which of them were observed, (..., D).
-            last: Values before, (..., D).
+            last: Values before, NaN where there were none, (..., D).
 
         Returns:
             Shape (M, ..., D), zero where nothing was observed.
@@ -93,7 +94,7 @@ class TwinNetwork(nn.Module):
         Args:
             hidden: Trunk output, (B, D_model).
             u: Uniforms, (B, D).
-            last: Values before, (B, D).
+            last: Values before, NaN where there were none, (B, D).
             bound: Head of each person, (B,).
 
         Returns:

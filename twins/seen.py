@@ -26,6 +26,11 @@ class Seen:
     change: Tensor
     birth: Tensor
 
+    @property
+    def last(self) -> Tensor:
+        """Last observed values, NaN at birth, (..., D): what heads predict changes from."""
+        return torch.where(self.birth[..., None] > 0, torch.nan, self.value)
+
 
 def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor) -> Seen:
     """Return what is known after observing ``value`` (..., D) where ``present`` (..., D)."""

@@ -131,7 +131,7 @@ class TwinSpec:
 
 def _one_hot_or_unit(variable: Variable, values: Floats) -> Floats:
     if variable.kind == "categorical":
-        return (values[..., None] == np.arange(len(variable.levels))).astype(np.float64)
+        return np.asarray(values[..., None] == np.arange(len(variable.levels)), dtype=np.float64)
     return variable.to_unit(values)[..., None]
 
 

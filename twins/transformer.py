@@ -99,7 +99,7 @@ class Block(nn.Module):
 
     def _rest(self, x: Tensor, mixed: Tensor) -> Tensor:
         x = x + self.merge(mixed)
-        return x + self.down(F.gelu(self.up(self.norm_mlp(x))))
+        return x + self.down(F.gelu(self.up(self.norm_mlp(x))))  # type: ignore[no-any-return]
 
 
 class EnsembleHead(nn.Module):
@@ -123,7 +123,8 @@ class EnsembleHead(nn.Module):
 
     def block(self, h: Tensor) -> Tensor:
         """Trunk output (..., D) to this head's own features (..., D)."""
-        return self.norm_out(h + self.down(F.gelu(self.up(self.norm(h)))) + self.prior_gain * self.prior(h))
+        learned = self.down(F.gelu(self.up(self.norm(h))))
+        return self.norm_out(h + learned + self.prior_gain * self.prior(h))  # type: ignore[no-any-return]
 
     def params(self, z: Tensor, v: int, drawn: Tensor) -> Tensor:
         """Parameters (..., P) of variable v from features (..., D) and earlier values (..., v) on [-1, 1]."""

@@ -134,7 +134,7 @@ class Variable:
     @property
     def level_count(self) -> int:
         """How many values a discrete variable takes (0 for continuous ones)."""
-        return 0 if self.kind == "continuous" else int(round(self.high - self.low)) + 1
+        return 0 if self.kind == "continuous" else round(self.high - self.low) + 1
 
     def label(self) -> str:
         """Axis label: name and unit."""
