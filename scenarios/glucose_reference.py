@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from twingym.scenarios import hovorka
-from twingym.scenarios.hovorka import Body, Flow
+from twingym.scenarios.hovorka import Body, Flow, Variant
 from twingym.twins.cohort import Cohort, Population, Rows
 from twingym.twins.scales import Floats
 
@@ -100,9 +100,13 @@ class GlucoseReference:
 
     noise_width = 2
 
+    def __init__(self, variant: Variant = "hovorka") -> None:
+        """Choose one of the two published forms; people's basal rates stay those of the default one."""
+        self.variant = variant
+
     def initial(self, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[GlucoseState, Floats]:
         """Begin at rest near the basal target; see :class:`~twingym.twins.dynamics.Dynamics`."""
-        body = Body(cohort.traits["weight"], np.ascontiguousarray(cohort.hidden["sensitivity"].T))
+        body = Body(cohort.traits["weight"], np.ascontiguousarray(cohort.hidden["sensitivity"].T), self.variant)
         ode = hovorka.at_rest(BASAL_TARGET, body)
         ode[hovorka.Q1 : hovorka.Q2 + 1] *= np.exp(BIRTH_SPREAD * ndtri(noise[:, 0]))
         sensor = SENSOR_SPREAD * ndtri(noise[:, 1])
@@ -124,7 +128,7 @@ class GlucoseReference:
         fresh, observed = self.initial(cohort, inputs, noise)
         weight, sensitivity = state.body.weight.copy(), state.body.sensitivity.copy()
         weight[rows], sensitivity[:, rows] = fresh.body.weight, fresh.body.sensitivity
-        body = Body(weight, sensitivity)
+        body = Body(weight, sensitivity, self.variant)
         state.ode[:, rows], state.sensor[rows], state.low[rows] = fresh.ode, fresh.sensor, fresh.low
         return GlucoseState(body, Flow(body), state.ode, state.sensor, state.low), observed
 

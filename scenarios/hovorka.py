@@ -9,11 +9,17 @@ per person.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twingym.twins.errors import unknown
 from twingym.twins.scales import Floats
+
+# Published code differs in two places: how uptake that needs no insulin falls at low glucose, and where the kidneys
+# begin to spill. ``hovorka`` is the paper (and T1D_VPP); ``saturating`` is jonasnm's svelte-flask-hovorka-simulator.
+Variant = Literal["hovorka", "saturating"]
 
 # Hovorka 2004, table 1 (per kg of body weight where a volume or a flux).
 INSULIN_VOLUME = 0.12  # L/kg
@@ -26,9 +32,10 @@ CARB_TIME = 40.0  # min to maximal appearance
 INSULIN_TIME = 55.0  # min to maximal absorption
 INSULIN_DECAY = 0.138  # ke, 1/min
 ACTION_RATES = (0.006, 0.06, 0.03)  # ka1..3, 1/min
-RENAL_THRESHOLD = 9.0  # mmol/L
+RENAL_THRESHOLD = {"hovorka": 9.0, "saturating": 14.0}  # mmol/L
 RENAL_RATE = 0.003  # 1/min
-SATURATION = 4.5  # mmol/L below which non-insulin uptake falls
+SATURATION = 4.5  # mmol/L below which non-insulin uptake falls (hovorka)
+UPTAKE_SCALE = 0.85  # of the Michaelis-Menten form, half of its most at 1 mmol/L (saturating)
 
 MG_PER_MMOL = 18.0  # mg/dL in one mmol/L of glucose (molar mass taken as 180 g, as in the check numbers)
 MMOL_PER_GRAM = 1000.0 / 180.0  # glucose in a gram of carbohydrate
@@ -47,19 +54,39 @@ class Body:
         weight: Body weight, kg, shape (N,).
         sensitivity: Insulin sensitivities of transport (1/min per mU/L), disposal (1/min per mU/L) and hepatic output
             (per mU/L), shape (3, N).
+        variant: Which published form of uptake and renal loss they follow.
     """
 
     weight: Floats
     sensitivity: Floats
+    variant: Variant = "hovorka"
+
+    def __post_init__(self) -> None:
+        """Refuse a form that nobody published.
+
+        Raises:
+            UnknownNameError: If ``variant`` is unknown.
+        """
+        if self.variant not in RENAL_THRESHOLD:
+            raise unknown("variant of Hovorka's model", self.variant, RENAL_THRESHOLD)
 
     def take(self, rows: NDArray[np.intp]) -> Body:
         """Return the people in ``rows``."""
-        return Body(self.weight[rows], self.sensitivity[:, rows])
+        return Body(self.weight[rows], self.sensitivity[:, rows], self.variant)
 
 
 def glucose(state: Floats, body: Body) -> Floats:
     """Plasma glucose in mg/dL, shape (N,)."""
     return np.asarray(state[Q1] * (MG_PER_MMOL / GLUCOSE_VOLUME) / body.weight)
+
+
+def demand(g: Floats, variant: Variant) -> Floats:
+    """Glucose that leaves plasma without insulin, mmol/kg/min, at ``g`` mmol/L: uptake, and renal loss."""
+    if variant == "hovorka":
+        uptake = NON_INSULIN_FLUX * np.minimum(1.0, g / SATURATION)
+    else:
+        uptake = NON_INSULIN_FLUX / UPTAKE_SCALE * g / (g + 1.0)
+    return np.asarray(uptake + RENAL_RATE * np.maximum(g - RENAL_THRESHOLD[variant], 0.0) * GLUCOSE_VOLUME)
 
 
 def basal_rate(target: Floats | float, body: Body) -> Floats:
@@ -70,9 +97,7 @@ def basal_rate(target: Floats | float, body: Body) -> Floats:
     """
     g = np.asarray(target, dtype=np.float64) / MG_PER_MMOL
     transport, disposal, hepatic = body.sensitivity
-    demand = NON_INSULIN_FLUX * np.minimum(1.0, g / SATURATION)
-    demand = demand + RENAL_RATE * np.maximum(g - RENAL_THRESHOLD, 0.0) * GLUCOSE_VOLUME
-    surplus = HEPATIC_OUTPUT - demand
+    surplus = HEPATIC_OUTPUT - demand(g, body.variant)
     liver = HEPATIC_OUTPUT * hepatic
     a = disposal * (liver + g * GLUCOSE_VOLUME * transport)
     b = liver * TRANSFER - surplus * disposal
@@ -89,9 +114,7 @@ def steady_glucose(rate: Floats | float, body: Body) -> Floats:
     for _ in range(60):
         middle = 0.5 * (low + high)
         g = middle / MG_PER_MMOL
-        loss = NON_INSULIN_FLUX * np.minimum(1.0, g / SATURATION)
-        loss = loss + RENAL_RATE * np.maximum(g - RENAL_THRESHOLD, 0.0) * GLUCOSE_VOLUME
-        loss = loss + g * GLUCOSE_VOLUME * x1 * x2 / (TRANSFER + x2)
+        loss = demand(g, body.variant) + g * GLUCOSE_VOLUME * x1 * x2 / (TRANSFER + x2)
         rising = HEPATIC_OUTPUT * np.maximum(0.0, 1.0 - x3) > loss
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
     return np.asarray(0.5 * (low + high))
@@ -121,7 +144,8 @@ class Flow:
         self.per_insulin_volume = 1.0 / (INSULIN_TIME * INSULIN_VOLUME * weight)
         self.uptake = NON_INSULIN_FLUX * weight
         self.uptake_slope = NON_INSULIN_FLUX / (SATURATION * GLUCOSE_VOLUME)  # uptake per mmol in Q1 below saturation
-        self.renal_start = RENAL_THRESHOLD * self.volume
+        self.renal_start = RENAL_THRESHOLD[body.variant] * self.volume
+        self.saturating = body.variant == "saturating"
         self.liver = HEPATIC_OUTPUT * weight
         self.slope = np.empty((10, len(weight)))
 
@@ -144,7 +168,10 @@ class Flow:
         slope[INSULIN] = state[S2] * self.per_insulin_volume - INSULIN_DECAY * state[INSULIN]
         np.multiply(self.sensitivity_rate, state[INSULIN], out=slope[X1:])
         slope[X1:] -= self.action_rate * state[X1:]
-        uptake = np.minimum(self.uptake, self.uptake_slope * state[Q1])
+        if self.saturating:
+            uptake = self.uptake / UPTAKE_SCALE * state[Q1] / (state[Q1] + self.volume)
+        else:
+            uptake = np.minimum(self.uptake, self.uptake_slope * state[Q1])
         renal = RENAL_RATE * np.maximum(state[Q1] - self.renal_start, 0.0)
         liver = self.liver * np.maximum(1.0 - state[X3], 0.0)
         slope[Q1] = gut2 - uptake - renal - moved + TRANSFER * state[Q2] + liver
@@ -176,5 +203,5 @@ def advance(flow: Flow, state: Floats, carbs: Floats, insulin: Floats, minutes: 
         total += flow(state + slope, eaten, infused)
         total *= 1.0 / 6.0
         state += total
-    np.minimum(state[X1:X3], STRONGEST_ACTION, out=state[X1:X3])
+        np.minimum(state[X1:X3], STRONGEST_ACTION, out=state[X1:X3])
     return np.maximum(state, 0.0, out=state)
