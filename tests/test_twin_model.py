@@ -15,7 +15,7 @@ from twingym.twins.network import TwinNetwork
 from twingym.twins.transformer import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
-QUICK = FitConfig(epochs=2, batches=3, batch_size=4, segment=0.5)
+QUICK = FitConfig(epochs=2, batches=3, batch_tokens=150, segment=0.5)
 STEPS = 90  # beyond the window of 72
 
 
@@ -197,7 +197,7 @@ def test_another_fits_checkpoint_is_refused(scenario, courses, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit_twin(courses, scenario.twin_spec(), tmp_path, QUICK, SMALL, after_epoch=kill)
-    other = FitConfig(epochs=2, batches=3, batch_size=4, segment=0.5, seed=1)
+    other = FitConfig(epochs=2, batches=3, batch_tokens=150, segment=0.5, seed=1)
     with pytest.raises(WeightsError, match="another fit"):
         fit_twin(courses, scenario.twin_spec(), tmp_path, other, SMALL)
 

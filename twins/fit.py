@@ -34,7 +34,7 @@ class FitConfig:
     Attributes:
         epochs: At most this many epochs.
         batches: Gradient steps per epoch.
-        batch_size: Segments per gradient step.
+        batch_tokens: Tokens per gradient step; short courses make many segments, long ones few.
         segment: Tokens per segment, in windows.
         birth_share: Share of segments that begin at birth.
         learning_rate: Peak of the one-cycle schedule.
@@ -48,7 +48,7 @@ class FitConfig:
 
     epochs: int = 40
     batches: int = 60
-    batch_size: int = 32
+    batch_tokens: int = 7000
     segment: float = 3.0
     birth_share: float = 0.2
     learning_rate: float = 3e-3
@@ -143,6 +143,7 @@ class _Fit:
         self.losses: list[float] = []
         self.seconds = 0.0
         self.steps = min(int(config.segment * spec.window), train.target.shape[1])
+        self.rows = max(1, config.batch_tokens // self.steps)  # segments per gradient step
         self.bootstrap = _bootstrap_weights(train.ids, config.seed, sizes.ensemble)  # (M, N)
 
     def run_epoch(self, advance: Callable[[], object]) -> None:
@@ -151,14 +152,11 @@ class _Fit:
         random = np.random.Generator(np.random.Philox(key=config.seed, counter=self.epoch + 1))
         # Everybody comes up once before anybody comes up twice.
         order = np.concatenate(
-            [
-                random.permutation(len(self.train))
-                for _ in range(-(-config.batches * config.batch_size // len(self.train)))
-            ]
+            [random.permutation(len(self.train)) for _ in range(-(-config.batches * self.rows // len(self.train)))]
         )
         self.network.train()
         for number in range(config.batches):
-            rows = torch.from_numpy(np.sort(order[number * config.batch_size : (number + 1) * config.batch_size]))
+            rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
             start = self._starts(self.train, rows, random)
             scores = log_prob(self.network, crop(self.train, rows, start, self.steps))  # (M, B, T, D)
             weight = self.bootstrap[:, rows]  # (M, B)
