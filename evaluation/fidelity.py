@@ -1,0 +1,164 @@
+"""How far can a twin model be trusted: every measure of a scenario's fidelity plan, and the bars it must clear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.courses import Courses
+from twingym.evaluation.doubt import doubt
+from twingym.evaluation.effect import effects
+from twingym.evaluation.forecast import forecast_skill
+from twingym.evaluation.policy_values import policy_values
+from twingym.evaluation.rollout import evaluate
+from twingym.scenarios.fidelity_plan import FidelityPlan
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.cohort import people
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import SpecError
+from twingym.twins.model import TwinModel
+
+SKILL_BAR = 0.2
+EFFECT_BAR, CORRELATION_BAR = 0.15, 0.8
+COVERAGE_BAR = (0.87, 0.93)
+TAU_BAR, PAIRS_BAR, CLOSE_PAIRS_BAR = 0.9, 20, 6
+DOUBT_BAR = 0.3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is simulated.
+
+    Attributes:
+        people: Held-out people per measure.
+        train_people: People that simple forecasts learn from.
+        samples: Futures per person in forecasts.
+        branches: Share of the plan's futures per person and dose.
+        doubt_samples: Futures per person for disagreement.
+        policy_seeds: Runs of luck per person and policy.
+    """
+
+    people: int = 300
+    train_people: int = 600
+    samples: int = 50
+    branches: float = 1.0
+    doubt_samples: int = 20
+    policy_seeds: int = 1
+
+
+# What default tests recompute from the shipped weights.
+QUICK = Effort(people=200, train_people=400, samples=20, branches=0.3, doubt_samples=8)
+
+
+def fidelity(
+    scenario: Scenario,
+    model: TwinModel,
+    effort: Effort | None = None,
+    policies: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 20261,
+    values: bool = True,
+) -> dict[str, Any]:
+    """Compare a twin model with the reference on held-out people, as the scenario's plan says.
+
+    Args:
+        scenario: A scenario with a reference and a fidelity plan.
+        model: Its twin model.
+        effort: How much to simulate.
+        policies: Further policies for the policy-value block, by name.
+        seed: Of courses and luck.
+        values: Whether to simulate policy values and drift, the slowest blocks.
+
+    Raises:
+        SpecError: If the scenario has no reference or no plan.
+    """
+    plan, effort = scenario.fidelity, effort or Effort()
+    if plan is None or scenario.reference is None:
+        missing = "fidelity" if plan is None else "reference"
+        raise SpecError(f"scenario {scenario.id!r}: {missing} is None; a card needs a reference and a fidelity plan.")
+    dynamics, ids = model.dynamics(), people("test", effort.people)
+    report: dict[str, Any] = {
+        "seed": seed,
+        "forecast": forecast_skill(
+            scenario, plan, dynamics, ids, people("train", effort.train_people), seed, effort.samples
+        ),
+        "effects": effects(scenario, plan, dynamics, ids, seed, int(effort.branches * plan.effect_samples)),
+        "disagreement": doubt(scenario, plan, dynamics, ids, seed, effort.doubt_samples),
+    }
+    if values:
+        held_out, seeds = people("test", plan.policy_people), range(seed, seed + effort.policy_seeds)
+        report["policies"] = policy_values(scenario, plan, dynamics, policies or {}, held_out, list(seeds))
+        report["drift"] = drift(scenario, plan, dynamics, effort.people, seed)
+    return report
+
+
+def drift(scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, count: int, seed: int) -> dict[str, float]:
+    """Compare the forecast variable's mean and spread at the end of the judged horizon, and since its first fifth.
+
+    Returns:
+        Means and standard deviations of both dynamics over the last fifth, and the change of their difference since the
+        first fifth of the horizon (what accumulates is drift).
+    """
+    policy = RulePolicy(scenario, plan.drift)
+    part = max(1, scenario.judged_horizon // 5)
+    found: dict[str, float] = {}
+    for name, world in (("twin", dynamics), ("reference", "reference")):
+        result = evaluate(policy, scenario, people("test", count), (seed,), dynamics=world, courses=True)
+        assert isinstance(result.courses, Courses)
+        series = np.asarray(result.courses.values[plan.variable], dtype=np.float64)  # (N, T + 1)
+        found[f"{name}_first"] = float(np.nanmean(series[:, :part]))
+        found[f"{name}_last"] = float(np.nanmean(series[:, -part:]))
+        found[f"{name}_sd_last"] = float(np.nanstd(series[:, -part:]))
+    found["difference_last"] = found["twin_last"] - found["reference_last"]
+    found["drift"] = found["difference_last"] - (found["twin_first"] - found["reference_first"])
+    return found
+
+
+def bars(report: Mapping[str, Any], plan: FidelityPlan) -> pd.DataFrame:
+    """Hold a report against the bars: one row per check with ``value``, ``bar`` and whether it is cleared."""
+    rows: list[tuple[str, float, str, bool]] = []
+    for horizon, by_name in report["forecast"]["skill"].items():
+        for name, (estimate, low, _) in by_name.items():
+            rows.append(
+                (f"skill {horizon} over {name}", estimate, ">= 0.2, interval > 0", estimate >= SKILL_BAR and low > 0)
+            )
+    for label, value in report["forecast"]["coverage"].items():
+        rows.append(
+            (f"coverage of 90 % after {label}", value, "0.87 to 0.93", COVERAGE_BAR[0] <= value <= COVERAGE_BAR[1])
+        )
+    for label, effect in report["effects"].items():
+        ratio, correlation = effect["ratio"], effect["correlation"]
+        rows.append((f"effect of {label} over the reference's", ratio, "0.85 to 1.15", abs(ratio - 1) <= EFFECT_BAR))
+        rows.append((f"correlation of effects of {label}", correlation, ">= 0.8", correlation >= CORRELATION_BAR))
+    estimate, low, _ = report["disagreement"]["spearman"]
+    rows.append(
+        ("disagreement against error (Spearman)", estimate, ">= 0.3, interval > 0", estimate >= DOUBT_BAR and low > 0)
+    )
+    if "policies" in report:
+        block = report["policies"]
+        rows.append(("Kendall's tau of policies", block["tau"], ">= 0.9", block["tau"] >= TAU_BAR))
+        enough = block["pairs"] >= PAIRS_BAR and block["close_pairs"] >= CLOSE_PAIRS_BAR
+        rows.append(("resolved pairs of policies", block["pairs"], f">= {PAIRS_BAR}, {CLOSE_PAIRS_BAR} close", enough))
+        rows.append(
+            (
+                f"largest error of {plan.metric}",
+                block["worst"],
+                f"<= {plan.tolerance}",
+                block["worst"] <= plan.tolerance,
+            )
+        )
+        drifted = report["drift"]["drift"]
+        rows.append(
+            (
+                f"drift of {plan.variable}",
+                drifted,
+                f"within {plan.drift_tolerance}",
+                abs(drifted) <= plan.drift_tolerance,
+            )
+        )
+    return pd.DataFrame(rows, columns=["check", "value", "bar", "cleared"])

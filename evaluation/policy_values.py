@@ -1,0 +1,90 @@
+"""Does the twin model order policies as the reference does, and how far is each value off?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.rollout import evaluate
+from twingym.scenarios.fidelity_plan import FidelityPlan
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.cohort import Ids
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.scales import Floats
+
+CLOSE = 0.2  # pairs within this share of the range are the hard ones
+
+
+def policy_values(
+    scenario: Scenario,
+    plan: FidelityPlan,
+    dynamics: Dynamics,
+    policies: Mapping[str, Any],
+    ids: Ids,
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """Evaluate policies on both dynamics, with the same people and luck.
+
+    Args:
+        scenario: A scenario with a reference.
+        plan: Which rules, which metric, for how long.
+        dynamics: The twin model.
+        policies: Further policies (anything with ``predict``) by name.
+        ids: Held-out people.
+        seeds: Runs of luck per person.
+
+    Returns:
+        ``values``: per policy [twin model, reference, standard error of the reference]; ``tau`` over the ``pairs`` that
+        the reference resolves (difference beyond two standard errors of the paired difference), of which
+        ``close_pairs`` lie within a fifth of the range; ``worst``: largest absolute error.
+    """
+    everything = {
+        **{
+            name: RulePolicy(scenario, scenario.rule(rule).with_settings(**dict(s)))
+            for name, (rule, s) in plan.policies.items()
+        },
+        **policies,
+    }
+    mine: dict[str, Floats] = {}
+    theirs: dict[str, Floats] = {}
+    for name, policy in everything.items():
+        for values, world in ((mine, dynamics), (theirs, "reference")):
+            result = evaluate(policy, scenario, ids, seeds, dynamics=world, name=name, horizon=plan.policy_steps)
+            values[name] = result.episodes.groupby("twin")[plan.metric].mean().sort_index().to_numpy()
+    return {
+        "values": {
+            name: [
+                float(mine[name].mean()),
+                float(theirs[name].mean()),
+                float(theirs[name].std(ddof=1) / np.sqrt(len(ids))),
+            ]
+            for name in everything
+        },
+        **order(mine, theirs),
+    }
+
+
+def order(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str, float]:
+    """Kendall's tau of mean values over the pairs that the reference resolves; see :func:`policy_values`."""
+    means = {name: float(values.mean()) for name, values in theirs.items()}
+    spread = max(means.values()) - min(means.values())
+    agree = pairs = close = 0
+    for a, b in combinations(theirs, 2):
+        paired = theirs[a] - theirs[b]
+        if abs(paired.mean()) <= 2.0 * paired.std(ddof=1) / np.sqrt(len(paired)):
+            continue
+        pairs += 1
+        close += abs(paired.mean()) <= CLOSE * spread
+        agree += int(np.sign(mine[a].mean() - mine[b].mean()) == np.sign(paired.mean()))
+    best = max(mine, key=lambda name: float(mine[name].mean()))
+    return {
+        "tau": float(2.0 * agree / pairs - 1.0) if pairs else float("nan"),
+        "pairs": pairs,
+        "close_pairs": int(close),
+        "worst": max(abs(float(mine[name].mean()) - means[name]) for name in theirs),
+        "regret": (max(means.values()) - means[best]) / spread if spread else 0.0,
+    }

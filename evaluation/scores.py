@@ -1,0 +1,70 @@
+"""How good is a forecast made of samples: CRPS, rank, and skill with an interval over people."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from twingym.twins.scales import Floats
+
+
+def crps(samples: Floats, truth: Floats) -> Floats:
+    """Continuous ranked probability score of an ensemble, fair to its size.
+
+    Args:
+        samples: Shape (S, N), the unit of ``truth``; NaN where a sample ended before.
+        truth: Shape (N,).
+
+    Returns:
+        Shape (N,), the unit of ``truth``; lower is better.
+
+    Source: Ferro 2014, Q. J. R. Meteorol. Soc. 140:1917.
+    """
+    size = np.isfinite(samples).sum(axis=0)  # (N,)
+    error = np.nanmean(np.abs(samples - truth), axis=0)
+    ordered = np.sort(samples, axis=0)  # NaN last
+    weight = 2.0 * np.arange(len(samples))[:, None] - (size - 1.0)  # (S, N)
+    spread = np.nansum(weight * ordered, axis=0) * 2.0 / (size * np.maximum(size - 1.0, 1.0))
+    return np.asarray(error - 0.5 * spread)
+
+
+def rank(samples: Floats, truth: Floats, u: Floats) -> Floats:
+    """Place of the truth among samples (S, N), in (0, 1), ties broken by ``u`` (N,): uniform if the forecast is right.
+
+    Samples that ended before are NaN and do not count.
+    """
+    below, equal = (samples < truth).sum(axis=0), (samples == truth).sum(axis=0)
+    return np.asarray((below + u * (equal + 1.0)) / (np.isfinite(samples).sum(axis=0) + 1.0))
+
+
+def covered(ranks: Floats, level: float) -> float:
+    """Share of ranks inside the central interval of this level."""
+    tail = 0.5 * (1.0 - level)
+    return float(((ranks > tail) & (ranks < 1.0 - tail)).mean())
+
+
+def skill(score: Floats, baseline: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
+    """One minus the ratio of mean scores, each (N,), with a 95 % bootstrap interval over people.
+
+    Returns:
+        Estimate, lower and upper end.
+    """
+    random = np.random.default_rng(seed)
+    weight = random.multinomial(len(score), np.full(len(score), 1.0 / len(score)), size=resamples)
+    ratios = 1.0 - (weight @ score) / (weight @ baseline)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(1.0 - score.mean() / baseline.mean()), float(low), float(high)
+
+
+def rank_correlation(a: Floats, b: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
+    """Spearman's correlation of a and b, each (N,), with a 95 % bootstrap interval."""
+    random = np.random.default_rng(seed)
+
+    def spearman(rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
+        first, second = (rankdata(x[rows]) for x in (a, b))
+        return float(np.corrcoef(first, second)[0, 1])
+
+    everyone = np.arange(len(a))
+    draws = [spearman(random.integers(0, len(a), len(a))) for _ in range(resamples)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return spearman(everyone), float(low), float(high)

@@ -1,0 +1,98 @@
+"""What did each person's episode amount to: sums over steps, one row per person in the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.step import Step
+from twingym.twins.cohort import Cohort
+from twingym.twins.scales import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Tally:
+    """Sums over the episodes of N people; whoever is finished adds nothing more."""
+
+    def __init__(self, scenario: Scenario, cohort: Cohort) -> None:
+        """Begin with nothing.
+
+        Args:
+            scenario: Declares costs, metrics and interventions.
+            cohort: The people in their slots.
+        """
+        self._scenario, self._cohort = scenario, cohort
+        people = len(cohort)
+        self.steps = np.zeros(people, np.int64)
+        self.terminated = np.zeros(people, bool)
+        self._sums: dict[str, Floats] = {}
+
+    def add(self, step: Step, rewards: Floats, infos: dict[str, Any], live: NDArray[np.bool_]) -> None:
+        """Add one step of the people whose episode was not over, ``live`` (N,).
+
+        Args:
+            step: The step, auditor variables included.
+            rewards: Shape (N,).
+            infos: What the vector env says.
+            live: Whose step counts.
+        """
+        self.steps += live
+        self._sum("return", rewards, live)
+        for column, constraint in enumerate(self._scenario.costs):
+            self._sum(f"cost_{constraint.name}", infos["costs"][:, column], live)
+        for event in self._scenario.events:
+            self._sum(f"event_{event.name}", step.after[event.name], live)
+        for metric in self._scenario.metrics:
+            self._sum(metric.name, metric.value(step), live)
+        for name in ("need", "benefit", "shielded", "disagreement"):
+            if name in infos:
+                self._sum(name, infos[name], live)
+        self._sum_interventions(step, live)
+
+    def _sum(self, name: str, values: Any, live: NDArray[np.bool_]) -> None:
+        if name not in self._sums:
+            self._sums[name] = np.zeros(len(live))
+        self._sums[name] += np.where(live, values, 0.0)
+
+    def _sum_interventions(self, step: Step, live: NDArray[np.bool_]) -> None:
+        acted = np.zeros(len(live), bool)
+        for intervention in self._scenario.interventions:
+            amount = step.delivered[intervention.name]
+            if intervention.categorical:
+                acted |= amount != 0.0
+                for number, level in enumerate(intervention.levels[1:], start=1):
+                    self._sum(f"delivered_{intervention.name}_{level}", amount == number, live)
+            else:
+                times = self._cohort.traits[intervention.per_person] if intervention.per_person else 1.0
+                acted |= amount > intervention.low * times
+                self._sum(f"delivered_{intervention.name}", amount, live)
+        self._sum("exposure", acted, live)
+
+    def total(self, name: str) -> Floats:
+        """Return a sum so far, shape (N,)."""
+        return self._sums[name]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per person; see :class:`~twingym.evaluation.episodes.Evaluation` for the columns."""
+        import pandas as pd
+
+        steps = np.maximum(self.steps, 1)
+        means = {m.name for m in self._scenario.metrics if m.how == "mean"} | {"exposure", "disagreement"}
+        columns: dict[str, Any] = {
+            "twin": self._cohort.ids,
+            "steps": self.steps,
+            "terminated": self.terminated,
+            "return": self._sums["return"],
+            "reward_per_step": self._sums["return"] / steps,
+        }
+        for name, total in self._sums.items():
+            columns[name] = total / steps if name in means else total
+        for trait in self._scenario.traits:
+            values = self._cohort.traits[trait.name]
+            columns[trait.name] = np.array(trait.levels)[values.astype(np.intp)] if trait.levels else values
+        return pd.DataFrame(columns)
