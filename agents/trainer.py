@@ -1,0 +1,154 @@
+"""How does an agent learn on twins: environment, normaliser, model, callbacks, and where to go on after a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from twingym.agents.algorithms import algorithm
+from twingym.agents.callbacks import Checkpoints, ConstraintLog, ProgressBar
+from twingym.agents.hyperparameters import Hyperparameters, hyperparameters
+from twingym.agents.policy import TrainedPolicy, latest_checkpoint, load_model, load_normaliser
+from twingym.envs.actions import ActionMap
+from twingym.envs.sb3 import SB3VecEnv
+from twingym.envs.vector import TwinVectorEnv
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import SpecError, WeightsError
+
+# Checkpoints of one training; also what fidelity tests take as snapshots of a policy on its way.
+CHECKPOINTS = 10
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came out of a training.
+
+    Attributes:
+        policy: The agent as it stands.
+        settings: What it learned with.
+        finished: Whether all steps were made; False after Ctrl-C.
+        checkpoint: Where the last state was saved; None without a folder.
+    """
+
+    policy: TrainedPolicy
+    settings: Hyperparameters
+    finished: bool
+    checkpoint: Path | None
+
+
+def train(
+    scenario: Scenario,
+    algo: str = "ppo",
+    *,
+    dynamics: str | Dynamics = "transformer",
+    seed: int = 0,
+    n_timesteps: int | None = None,
+    n_envs: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    weights: Path | None = None,
+    device: str = "cpu",
+    folder: Path | None = None,
+    tensorboard: Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[BaseCallback] = (),
+    progress: bool = False,
+) -> Training:
+    """Train an agent on a scenario's people of the split ``train``.
+
+    Ctrl-C saves a checkpoint and returns what there is, with ``finished`` False. A resumed training goes on with the
+    model, its optimiser, normaliser and schedules; it meets other people than before, as a training that was not
+    stopped would. A replay buffer is not kept: it fills again.
+
+    Args:
+        scenario: The problem.
+        algo: ``ppo`` or ``dqn``.
+        dynamics: ``transformer``, ``reference``, or an object.
+        seed: Of the policy's initial weights, its exploration and the people.
+        n_timesteps: Steps over all twins; the YAML's if None.
+        n_envs: Twins in parallel; the YAML's if None.
+        changes: Hyperparameters to change.
+        weights: Folder of a twin model other than the scenario's own.
+        device: Torch device of the agent.
+        folder: Where checkpoints are kept; None for none.
+        tensorboard: Folder of the event file; None for none.
+        resume: Whether to go on from the newest checkpoint in ``folder``.
+        callbacks: Further SB3 callbacks.
+        progress: Whether to show a bar.
+
+    Raises:
+        UnknownNameError: If an algorithm, hyperparameter or dynamics is unknown; suggests the nearest.
+        SpecError: If the algorithm cannot learn on these actions.
+        WeightsError: If weights, or the checkpoint to go on from, are missing or corrupt.
+    """
+    chosen = algorithm(algo)
+    asked = {"n_timesteps": n_timesteps, "n_envs": n_envs}
+    settings = hyperparameters(
+        chosen, scenario.env_id, {**(changes or {}), **{k: v for k, v in asked.items() if v is not None}}
+    )
+    before = latest_checkpoint(folder) if resume and folder is not None else None
+    done = int(before.name.rpartition("_")[2]) if before else 0
+    chosen.check(ActionMap(scenario).space, scenario.id)
+    options = {"people": "train", **settings.env_kwargs}
+    twins = TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, **options)
+    # No VecMonitor: the adapter reports finished episodes itself.
+    env = _normalised(SB3VecEnv(twins), settings, before)
+    model = _model(env, algo, settings, seed, device, before)
+    # Also seeds the environment: a training that goes on meets new people.
+    model.set_random_seed(seed + done)
+    model.set_logger(configure(str(tensorboard) if tensorboard else None, ["tensorboard"] if tensorboard else []))
+
+    checkpoints = Checkpoints(folder, max(settings.n_timesteps // CHECKPOINTS, 1)) if folder else None
+    bar = ProgressBar(scenario, settings.n_timesteps) if progress else None
+    every = [ConstraintLog(scenario), *(c for c in (checkpoints, bar) if c is not None), *callbacks]
+    finished = True
+    # Algorithms with a replay buffer count episodes here, the others rollouts.
+    interval = 1 if isinstance(model, OnPolicyAlgorithm) else settings.n_envs
+    try:
+        model.learn(
+            max(settings.n_timesteps - done, 0),
+            callback=every,
+            log_interval=interval,
+            reset_num_timesteps=before is None,
+        )
+    except KeyboardInterrupt:
+        finished = False
+    finally:
+        if bar:
+            bar.close()
+        model.logger.close()
+    saved = checkpoints.save(model) if checkpoints else None
+    return Training(TrainedPolicy(model), settings, finished, saved)
+
+
+def _normalised(env: VecEnv, settings: Hyperparameters, before: Path | None) -> VecEnv:
+    if settings.normalize is None:
+        return env
+    if before is None:
+        return VecNormalize(env, **settings.normalize)
+    normaliser = load_normaliser(before)
+    if normaliser is None:
+        raise WeightsError(f"the checkpoint in {before} lacks its normaliser; train again.")
+    normaliser.set_venv(env)
+    return normaliser
+
+
+def _model(
+    env: VecEnv, algo: str, settings: Hyperparameters, seed: int, device: str, before: Path | None
+) -> BaseAlgorithm:
+    if before is not None:
+        return load_model(before, algo, device, env)
+    try:
+        return algorithm(algo).load()(policy=settings.policy, env=env, seed=seed, device=device, **settings.built())
+    except (TypeError, ValueError, AssertionError) as error:
+        raise SpecError(
+            f"algorithm {algo!r} refuses its hyperparameters {dict(settings.arguments)}: {error}"
+        ) from error
