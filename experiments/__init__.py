@@ -1,0 +1,1 @@
+"""Experiments: one script for each verb of the command line."""

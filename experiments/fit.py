@@ -1,0 +1,105 @@
+"""`twingym fit`: record courses of the reference, fit the twin model to them, and say how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from twingym.agents.export import ExportedPolicy, load_policy
+from twingym.envs.behaviour import collect
+from twingym.evaluation.fidelity import QUICK, bars, fidelity
+from twingym.evaluation.model_card import card, write_card
+from twingym.experiments.cli import run_module
+from twingym.scenarios import Scenario, get
+from twingym.scenarios.weights import weights_folder
+from twingym.twins.cohort import people
+from twingym.twins.errors import RunExistsError
+from twingym.twins.fit import FitConfig, fit_twin
+from twingym.twins.model import WEIGHTS, TwinModel
+
+SNAPSHOTS = "policies"
+STEPS = 3_500_000
+
+
+@dataclass
+class Args:
+    """Fit a scenario's twin model."""
+
+    env: str
+    """Scenario id, or path of a scenario file."""
+    out: Path | None = None
+    """Folder for weights and card; default: the scenario's own."""
+    people: int = 0
+    """People of the train split whose courses are recorded; default: enough for 3.5 million steps."""
+    held_out: int = 0
+    """People of the validation split, who decide when to stop; default: a twelfth as many."""
+    horizon: int = 0
+    """Steps per course; default: two training episodes, or one where the problem ends there."""
+    epochs: int = 45
+    """At most this many epochs."""
+    batches: int = 60
+    """Gradient steps per epoch."""
+    seed: int = 0
+    """Seed of courses, initial weights and crops."""
+    threads: int = 1
+    """Torch threads; more than one only pays on idle cores."""
+    replace: bool = False
+    """Replace weights that are there already."""
+    card: bool = True
+    """Compare the model with the reference afterwards and write its card."""
+
+
+def fit(args: Args) -> TwinModel:
+    """Fit, save and judge a twin model.
+
+    Raises:
+        RunExistsError: If weights exist and ``replace`` was not asked for.
+    """
+    scenario, console = get(args.env), Console()
+    folder = args.out or weights_folder(scenario)
+    if (folder / WEIGHTS).exists() and not args.replace:
+        raise RunExistsError(
+            f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
+        )
+    horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
+    learners = args.people or -(-STEPS // horizon)
+    ids = [*people("train", learners), *people("validation", args.held_out or -(-learners // 12))]
+    console.print(f"recording {len(ids)} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
+    courses = collect(scenario, ids, args.seed, horizon=horizon)
+    config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)
+    model = fit_twin(courses, scenario.twin_spec(), folder, config, progress=True)
+    model.save(folder)
+    console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
+    if args.card and scenario.reference is not None and scenario.fidelity is not None:
+        judge(scenario, model, folder, console)
+    return model
+
+
+def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
+    """Return the trained policies that ship with a scenario's weights, by name: what its twin model is judged on."""
+    return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
+
+
+def judge(scenario: Scenario, model: TwinModel, folder: Path, console: Console) -> None:
+    """Compute the card of a model, write it beside the weights and print the bars."""
+    assert scenario.fidelity is not None
+    with console.status("comparing with the reference"):
+        report = fidelity(scenario, model, policies=snapshots(scenario))
+        again = fidelity(scenario, model, QUICK, values=False)
+    write_card(folder, card(scenario, model, report, again))
+    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against reference")
+    for row in bars(report, scenario.fidelity).itertuples():
+        table.add_row(str(row.check), f"{row.value:.3f}", str(row.bar), "ok" if row.cleared else "[red]missed[/red]")
+    console.print(table)
+
+
+def run(args: Args) -> None:
+    """Do what ``twingym fit`` asks for."""
+    fit(args)
+
+
+if __name__ == "__main__":
+    run_module(__file__)

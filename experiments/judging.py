@@ -1,0 +1,129 @@
+"""Who judges policies, on whom and for how long: the same people and luck for each, on twin model and reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.comparison import REFERENCE, TWIN
+from twingym.evaluation.episodes import Evaluation
+from twingym.evaluation.rollout import Policy, evaluate
+from twingym.evaluation.tuning import tune
+from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.weights import weights_folder
+from twingym.twins.cohort import Ids, Split, people
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import SpecError, WeightsError
+from twingym.twins.model import WEIGHTS, TwinModel
+
+# By policy and then by dynamics.
+Judged = dict[str, dict[str, Evaluation]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Held-out people under one or both dynamics.
+
+    Attributes:
+        scenario: The problem.
+        ids: People.
+        horizon: Steps.
+        places: Dynamics by name.
+        seeds: Seeds of inputs and noise.
+    """
+
+    scenario: Scenario
+    ids: Ids
+    horizon: int
+    places: Mapping[str, Dynamics]
+    seeds: tuple[int, ...] = (0,)
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        count: int,
+        horizon: int | None = None,
+        *,
+        weights: Path | None = None,
+        places: Iterable[str] = (REFERENCE, TWIN),
+        split: Split = "test",
+        seeds: tuple[int, ...] = (0,),
+    ) -> Bench:
+        """Seat ``count`` people of a split under those of the ``places`` that exist for this scenario.
+
+        Raises:
+            SpecError: If none does.
+        """
+        found: dict[str, Dynamics] = {}
+        if REFERENCE in places and scenario.reference is not None:
+            found[REFERENCE] = scenario.reference()
+        if TWIN in places and has_twin(scenario, weights):
+            folder = weights or weights_folder(scenario)
+            found[TWIN] = TwinModel.load(folder, scenario.world_fingerprint()).dynamics()
+        if not found:
+            raise SpecError(f"scenario {scenario.id!r} has none of the dynamics {list(places)}; run `twingym fit`.")
+        return cls(scenario, people(split, count), horizon or scenario.judged_horizon, found, seeds)
+
+    def judge(self, policies: Mapping[str, Policy], progress: bool = False) -> Judged:
+        """Let each policy treat everybody, under each dynamics."""
+        return {
+            name: {place: self._one(name, policy, place, progress) for place in self.places}
+            for name, policy in policies.items()
+        }
+
+    def _one(self, name: str, policy: Policy, place: str, progress: bool) -> Evaluation:
+        found = evaluate(
+            policy,
+            self.scenario,
+            self.ids,
+            self.seeds,
+            self.places[place],
+            name=name,
+            horizon=self.horizon,
+            courses="moments",
+            progress=progress,
+        )
+        # Named by its place, not by the class that moves the people.
+        return Evaluation(
+            found.scenario, found.episodes.assign(dynamics=place), {**found.settings, "dynamics": place}, found.courses
+        )
+
+    def rules(self, names: Iterable[str]) -> dict[str, RulePolicy]:
+        """Return rule baselines; settings per person are found on other days of the people who will be judged.
+
+        Raises:
+            UnknownNameError: If there is no such rule; suggests the nearest.
+        """
+        found = {}
+        for name in names:
+            rule = self.scenario.rule(name)
+            tuned_on = self.places.get(REFERENCE, next(iter(self.places.values())))
+            found[name] = (
+                tune(self.scenario, rule, self.ids, dynamics=tuned_on)
+                if rule.per_person
+                else RulePolicy(self.scenario, rule)
+            )
+        return found
+
+
+def has_twin(scenario: Scenario, weights: Path | None = None) -> bool:
+    """Return whether there is a twin model of the scenario."""
+    try:
+        return ((weights or weights_folder(scenario)) / WEIGHTS).is_file()
+    except WeightsError:  # made in memory, without a place for weights
+        return False
+
+
+def fit_if_missing(scenario: Scenario, page: Console) -> None:
+    """Fit a twin model to a scenario of one's own that has none yet."""
+    if has_twin(scenario):
+        return
+    from twingym.experiments.fit import Args, fit
+
+    page.print(f"{scenario.id} has no twin model yet: fitting one first")
+    fit(Args(env=scenario.id))

@@ -1,0 +1,204 @@
+"""Train an agent on twins, and judge it beside the scenario's rules on the twin model and the reference.
+
+A run folder holds everything: settings, versions, checkpoints, events for TensorBoard, the exported policy and tables.
+Ctrl-C saves the state of the training and says how to go on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from twingym.agents.algorithms import algorithm
+from twingym.agents.export import SUBFOLDER as POLICY
+from twingym.agents.export import export_policy
+from twingym.agents.hyperparameters import hyperparameters
+from twingym.agents.trainer import Training, train
+from twingym.envs.actions import ActionMap
+from twingym.envs.dynamics import resolve
+from twingym.evaluation.comparison import TWIN
+from twingym.evaluation.rollout import Policy
+from twingym.experiments.board import Facts
+from twingym.experiments.cli import STOPPED, run_module
+from twingym.experiments.console import console
+from twingym.experiments.judging import Bench, fit_if_missing
+from twingym.experiments.report import report
+from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, RunDir, describe, free_path, scenario_of
+from twingym.scenarios import registry
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.errors import SpecError
+
+VERB = "train"
+_PATHS = ("weights", "log_folder", "out", "tensorboard_log")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Train an agent."""
+
+    env: str = "twingym/Glucose-v0"
+    """Id of the scenario, or the path of a scenario file."""
+    algo: str = "ppo"
+    """Algorithm: ppo, or dqn where there is one choice per step."""
+    dynamics: str = "transformer"
+    """What moves the people in training: transformer or reference."""
+    seed: int = 0
+    """Of the initial weights, the exploration and the people met."""
+    n_timesteps: int | None = None
+    """Steps over all twins; by default those of agents/hyperparams/."""
+    n_envs: int | None = None
+    """Twins in parallel; by default those of agents/hyperparams/."""
+    hyperparams: tuple[str, ...] = ()
+    """Hyperparameters to change, such as learning_rate:0.001 batch_size:4096."""
+    device: str = "cpu"
+    """Torch device of the agent."""
+    weights: Path | None = None
+    """Folder of a twin model other than the scenario's own."""
+    log_folder: Path = Path("runs")
+    """Where runs are kept; this one becomes <log-folder>/<algo>/<scenario>_<n>."""
+    out: Path | None = None
+    """Folder of this run, if it is to have another name; it must not exist."""
+    tensorboard_log: Path | None = None
+    """Folder of the event files, if not the run's own."""
+    resume: Path | None = None
+    """Run to go on with after it was stopped; all settings are read from it."""
+    eval_people: int = 200
+    """Test people whom the policies are judged on; 0 to judge none."""
+    eval_horizon: int | None = None
+    """Steps that they are judged over; by default the scenario's judged horizon."""
+    eval_rules: tuple[str, ...] | None = None
+    """Rules that are judged beside the agent; by default all of the scenario."""
+    progress: bool = True
+    """Show a progress bar."""
+
+
+def run(args: Args) -> int:
+    """Train, export, judge and report; return the exit status."""
+    page = console()
+    if args.resume is not None:
+        folder, args = stopped_run(args.resume)
+        scenario = scenario_of(folder.config)
+    else:
+        scenario = registry.get(args.env)
+        if args.dynamics == TWIN and args.weights is None:
+            fit_if_missing(scenario, page)
+        check(args, scenario)
+        path = args.out or free_path(args.log_folder, args.algo, scenario.id)
+        folder = RunDir.create(path, {"verb": VERB, "args": plain(args), **describe(scenario)})
+    page.print(f"run: {folder.path}")
+    done = train(
+        scenario,
+        args.algo,
+        dynamics=args.dynamics,
+        seed=args.seed,
+        n_timesteps=args.n_timesteps,
+        n_envs=args.n_envs,
+        changes=parsed(args.hyperparams),
+        weights=args.weights,
+        device=args.device,
+        folder=folder.path / CHECKPOINTS,
+        tensorboard=board(folder) / "training",
+        resume=args.resume is not None,
+        progress=args.progress,
+    )
+    if not done.finished:
+        page.print(f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}")
+        page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
+        return STOPPED
+    finish(done, scenario, args, folder)
+    return 0
+
+
+def check(args: Args, scenario: Scenario) -> None:
+    """Refuse impossible arguments before anything is written.
+
+    Raises:
+        UnknownNameError: If an algorithm, hyperparameter, rule or dynamics is unknown; suggests the nearest.
+        SpecError: If the algorithm cannot learn on these actions.
+        WeightsError: If the twin model is missing, corrupt or foreign.
+    """
+    chosen = algorithm(args.algo)
+    hyperparameters(chosen, scenario.env_id, parsed(args.hyperparams))
+    chosen.check(ActionMap(scenario).space, scenario.id)
+    for rule in args.eval_rules or ():
+        scenario.rule(rule)
+    resolve(scenario, args.dynamics, args.weights)
+
+
+def finish(done: Training, scenario: Scenario, args: Args, folder: RunDir) -> None:
+    """Export the policy, judge it beside the rules, and write the report into the run."""
+    policy = export_policy(done.policy, scenario, folder.path / POLICY)
+    if args.eval_people:
+        bench = Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
+        rules = bench.rules(scenario.rules if args.eval_rules is None else args.eval_rules)
+        policies: dict[str, Policy] = {args.algo: policy, **rules}
+        judged = bench.judge(policies, progress=args.progress)
+        report(
+            judged,
+            folder,
+            console(),
+            facts={args.algo: facts(folder)},
+            steps=done.policy.model.num_timesteps,
+            board=board(folder),
+        )
+    folder.seal()
+
+
+def facts(run: RunDir) -> Facts:
+    """Return what the hparams table says of a trained policy."""
+    args = run.config["args"]
+    return {name: args[name] for name in ("algo", "dynamics", "seed")}
+
+
+def board(run: RunDir) -> Path:
+    """Return where the event files of a training go."""
+    elsewhere = run.config["args"]["tensorboard_log"]
+    return Path(elsewhere) / run.name if elsewhere else run.path / EVENTS
+
+
+def stopped_run(path: Path) -> tuple[RunDir, Args]:
+    """Return a training that was stopped, and what it had been asked for.
+
+    Raises:
+        SpecError: If it is no training, or finished.
+    """
+    folder = RunDir.open(path)
+    config = folder.config
+    if config.get("verb") != VERB:
+        raise SpecError(f"{path} was made by `twingym {config.get('verb')}`; only a training can go on.")
+    if (path / POLICY).exists():
+        raise SpecError(f"{path} is finished; judge it with `twingym evaluate --run {path}`, or train a new run.")
+    kept: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in config["args"].items()
+    }
+    kept |= {name: Path(kept[name]) for name in _PATHS if kept[name] is not None}
+    return folder, replace(Args(**kept), resume=path)
+
+
+def plain(args: Any) -> dict[str, Any]:
+    """Return a verb's arguments as JSON holds them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
+
+
+def parsed(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``name:value`` pairs, as rl-baselines3-zoo writes them.
+
+    Raises:
+        SpecError: If one is no pair.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise SpecError(f"hyperparameter is {text!r}; allowed: name:value, such as learning_rate:0.001.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+if __name__ == "__main__":
+    run_module(__file__)
