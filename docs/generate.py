@@ -1,16 +1,24 @@
-"""Rewrite the scenario table of README.md from the declarations: ``python docs/generate.py``."""
+"""Rewrite the tables of README.md from declarations, cards and benchmark results: ``python docs/generate.py``."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from twingym.evaluation.model_card import CARD, read_card
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.registry import ships
+from twingym.scenarios.weights import weights_folder
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- scenarios: written by docs/generate.py -->", "<!-- end of scenarios -->"
+RESULTS_BEGIN, RESULTS_END = "<!-- results: written by docs/generate.py -->", "<!-- end of results -->"
+BENCHMARKS = README.parent / "benchmarks" / "results"
 COLUMNS = ("scenario", "a policy decides", "step, episode, judged over", "limits", "groups", "rules to beat")
 
 
@@ -55,10 +63,58 @@ def limit(constraint: Constraint) -> str:
     return f"{constraint.name} ≤ {constraint.limit:g}"
 
 
+def results() -> str:
+    """Return what the cards and the benchmark files say, in Markdown."""
+    parts = []
+    for name in filter(ships, names()):
+        folder = weights_folder(get(name))
+        if (folder / CARD).is_file():
+            parts.append(fidelity_table(name, read_card(folder)))
+        path = BENCHMARKS / f"policies_{name}.csv"
+        if path.is_file():
+            parts.append(policy_table(name, pd.read_csv(path)))
+    return "\n\n".join(parts)
+
+
+def fidelity_table(name: str, card: dict[str, Any]) -> str:
+    """Return how the twin model of a scenario compares with its reference."""
+    training = card["training"]
+    head = (
+        f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
+        f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name} --replace`)"
+    )
+    rows = [
+        f"| {c['check']} | {c['value']:.3g} | {c['bar']} | {'yes' if c['cleared'] else '**no**'} |"
+        for c in card["bars"]
+    ]
+    return "\n".join([head, "", "| measure | value | bar | cleared |", "| --- | --- | --- | --- |", *rows])
+
+
+def policy_table(name: str, table: pd.DataFrame) -> str:
+    """Return how PPO trained on twins compares with the rules, on the reference."""
+    scenario, judged = get(name), table[table["dynamics"] == "reference"]
+    shown = ["return", *(m.name for m in scenario.metrics[:1]), *(c.name for c in scenario.costs if not c.hard)]
+    head = (
+        f"**{name}: policies judged on the reference** ({judged['people'].iloc[0]} held-out people; "
+        "`python -m benchmarks.policies`)"
+    )
+    rows = [
+        f"| {row['policy']} | " + " | ".join(f"{row[column]:.3g}" for column in shown) + " |"
+        for _, row in judged.iterrows()
+    ]
+    return "\n".join([head, "", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown), *rows])
+
+
 def renewed(text: str) -> str:
-    """Return ``text`` with the present table between the markers."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    return pattern.sub(lambda _: f"{BEGIN}\n{table()}\n{END}", text)
+    """Return ``text`` with the present tables between the markers."""
+    for begin, end, content in ((BEGIN, END, table), (RESULTS_BEGIN, RESULTS_END, results)):
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        text = pattern.sub(partial(_between, begin, content(), end), text)
+    return text
+
+
+def _between(begin: str, content: str, end: str, _: re.Match[str]) -> str:
+    return f"{begin}\n{content}\n{end}"
 
 
 if __name__ == "__main__":
