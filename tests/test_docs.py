@@ -196,7 +196,8 @@ def test_a_scenario_file_from_outside_is_fitted_trained_on_and_judged(elsewhere:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_tutorial_lead_to_a_better_policy(elsewhere: Path) -> None:
+def test_the_commands_of_the_tutorial_lead_to_a_better_policy(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twingym.experiments.fit.STEPS", 150_000)  # four thousand people are enough here
     for seed in ("0", "1"):
         twingym("train", "--env", "my_scenario.py", "--seed", seed, "--n-timesteps", "300000", "--no-progress")
     runs = [elsewhere / "runs" / "ppo" / f"Theophylline-v0_{number}" for number in (1, 2)]

@@ -266,6 +266,7 @@ class Broken(GlucoseReference):
     """Says NaN for one variable of one person at one step."""
 
     def __init__(self, variable: int, say: float = np.nan) -> None:
+        super().__init__()
         self.variable, self.say, self.steps = variable, say, 0
 
     def step(self, state, action, inputs, noise):
