@@ -24,7 +24,7 @@ from twingym.scenarios.scenario import Scenario
 
 Facts = Mapping[str, str | int | float | bool]
 EXPLOITATION = "gap/exploitation"
-NOT_TRAINED: Facts = {"algo": "rule", "dynamics": "", "seed": -1}
+NOT_TRAINED: Facts = {"algorithm": "rule", "seed": "", "trained_on": ""}
 
 
 def write_board(

@@ -149,7 +149,7 @@ def finish(done: Training, scenario: Scenario, args: Args, folder: RunDir) -> No
 def facts(run: RunDir) -> Facts:
     """Return what the hparams table says of a trained policy."""
     args = run.config["args"]
-    return {name: args[name] for name in ("algo", "dynamics", "seed")}
+    return {"algorithm": args["algo"], "seed": str(args["seed"]), "trained_on": args["dynamics"]}
 
 
 def board(run: RunDir) -> Path:

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 
 from twingym.envs.vector import TwinVectorEnv
 from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
 
 STEPS, TWINS, SEED = 40, (3, 14, 159), 7
-SHIPPED = [name for name in names() if name in ("Glucose-v0", "Retention-v0")]
+SHIPPED = [name for name in names() if ships(name)]
 
 
 def actions_of(env: TwinVectorEnv, step: int) -> ArrayLike:
