@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console, table
-from twingym.scenarios import registry
+from twingym.scenarios import Scenario, registry
 from twingym.scenarios.weights import weights_folder
-from twingym.twins.errors import SpecError
+from twingym.twins.errors import SpecError, WeightsError
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def run(args: Args) -> None:
         except SpecError as error:
             found.add_row(name, f"[red]{error}[/]")
             continue
-        dynamics = ["transformer"] if weights_folder(scenario).is_dir() else []
+        dynamics = ["transformer"] if has_weights(scenario) else []
         dynamics += ["reference"] if scenario.reference is not None else []
         found.add_row(
             scenario.env_id,
@@ -37,6 +37,14 @@ def run(args: Args) -> None:
             ", ".join(dynamics),
         )
     console().print(found)
+
+
+def has_weights(scenario: Scenario) -> bool:
+    """Return whether a folder of weights lies where this scenario's belong; one made in memory has no such place."""
+    try:
+        return weights_folder(scenario).is_dir()
+    except WeightsError:
+        return False
 
 
 if __name__ == "__main__":
