@@ -70,13 +70,14 @@ PROVENANCE = {
     "message_cost": Parameter("dollars", GUESS, "Cost of an e-mail, with or without coupon."),
     "coupon_share": Parameter("share of spend", GUESS, "Value of a coupon, on what is spent in its week."),
     "call_cost": Parameter("dollars", GUESS, "Cost of a call."),
+    # Conversion of one visit in five; shops report less, which would tell still more about who is alive.
     "browsing": Parameter("visits per purchase", GUESS, "Visits without a purchase, at the purchase rate times this."),
     "share_store": Parameter("share", GUESS, "Customers acquired in a store."),
     "share_phone": Parameter("share", GUESS, "Customers acquired by phone."),
     "phone_if_web": Parameter("probability", GUESS, "That who came by web prefers the phone."),
     "phone_if_store": Parameter("probability", GUESS, "That who came by store prefers the phone."),
     "phone_if_phone": Parameter("probability", GUESS, "That who came by phone prefers the phone."),
-    "disparity": Parameter("", GUESS, "How much age and income matter; 0 not at all."),
+    "disparity": Parameter("", GUESS, "How much age and income matter. At 0 no gap could ever break its limit."),
     "age_on_channel": Parameter("log odds", GUESS, "Of preferring the phone, per age band and unit of disparity."),
     "income_on_channel": Parameter("log odds", GUESS, "Of preferring e-mail, per income band and unit of disparity."),
     "age_on_habituation": Parameter("log", GUESS, "Of habituation per contact, per age band and unit of disparity."),
@@ -222,7 +223,7 @@ def build(constants: Constants) -> Scenario:
             "Fader, Hardie and Lee 2008, Computing P(alive) using the BG/NBD model (note 21)",
             GAMMA_GAMMA,
             JITAI,
-            "Neslin et al. 2013, J. Interactive Marketing 27:85 (the recency trap)",
+            "Neslin et al. 2013, J. Acad. Mark. Sci. 41:320 (the recency trap)",
         ),
     )
 

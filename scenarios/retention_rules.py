@@ -247,7 +247,7 @@ RULES = {
         recency,
         {"after": 0.0, "until": 1.0, "gap": 2.0, **WAYS},
         grid={"after": (0.0, 2.0, 4.0), "until": (1.0, 2.0, 4.0, 8.0, 26.0), "gap": (1.0, 2.0, 4.0), **WAYS_GRID},
-        about="By weeks since the last purchase, as in Neslin et al. 2013 (J. Interactive Marketing 27:85).",
+        about="By weeks since the last purchase, as in Neslin et al. 2013 (J. Acad. Mark. Sci. 41:320).",
     ),
     "p_alive": Rule(
         probably_alive,
