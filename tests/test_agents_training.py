@@ -99,8 +99,9 @@ def test_a_checkpoint_acts_as_the_agent_did(trained: tuple[Training, Path], mirr
     ("algo", "choices", "changes"),
     [
         ("ppo", False, {"n_steps": 8, "batch_size": 256}),
-        ("ppo", False, {"n_steps": 8, "batch_size": 256, "normalize": True}),
+        ("ppo", False, {"n_steps": 8, "batch_size": 256, "normalize": "dict(norm_obs=False)"}),
         ("ppo", True, {"n_steps": 8, "batch_size": 256, "policy_kwargs": "dict(activation_fn=nn.ReLU, net_arch=[16])"}),
+        ("ppo", True, {"n_steps": 8, "batch_size": 256, "normalize": False}),
         ("dqn", True, {"learning_starts": 10}),
     ],
 )
