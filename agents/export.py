@@ -114,7 +114,8 @@ def export_policy(policy: TrainedPolicy, scenario: Scenario, folder: Path) -> Ex
     space = policy.model.action_space
     tensors = {f"layers.{name}": tensor for name, tensor in layers.state_dict().items()}
     normaliser = policy.normaliser
-    if normaliser is not None and isinstance(normaliser.obs_rms, RunningMeanStd) and normaliser.norm_obs:
+    # Without norm_obs the wrapper has no obs_rms at all.
+    if normaliser is not None and normaliser.norm_obs and isinstance(normaliser.obs_rms, RunningMeanStd):
         tensors["observation_mean"] = torch.as_tensor(normaliser.obs_rms.mean)
         tensors["observation_variance"] = torch.as_tensor(normaliser.obs_rms.var)
     description: dict[str, Any] = {
