@@ -16,8 +16,8 @@ from twingym.twins.errors import SpecError, unknown
 
 FOLDER = Path(__file__).parent / "hyperparams"
 DEFAULT = "default"
-# What the zoo understands beside the arguments of the algorithm itself.
-ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs")
+# What the zoo understands beside the arguments of the algorithm itself, and paired_with, which is ours.
+ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs", "paired_with")
 _SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
 
@@ -31,6 +31,7 @@ class Hyperparameters:
         policy: Name of SB3's policy class.
         normalize: Arguments of ``VecNormalize``; None to leave observations and rewards as they are.
         env_kwargs: Arguments of the environment.
+        paired_with: Rule whose reward is subtracted, see :class:`~twingym.agents.paired.PairedReward`; None for none.
         arguments: Arguments of the algorithm, schedules and ``policy_kwargs`` as they were written.
     """
 
@@ -39,6 +40,7 @@ class Hyperparameters:
     policy: str = "MlpPolicy"
     normalize: Mapping[str, Any] | None = None
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    paired_with: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def built(self) -> dict[str, Any]:
@@ -85,6 +87,7 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
         policy=str(entry.get("policy", "MlpPolicy")),
         normalize=normalize if isinstance(normalize, dict) else None,
         env_kwargs=keywords(env_kwargs) if isinstance(env_kwargs, str) else env_kwargs,
+        paired_with=entry.get("paired_with"),
         arguments=arguments,
     )
 

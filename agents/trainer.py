@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from twingym.agents.algorithms import algorithm
 from twingym.agents.callbacks import Checkpoints, ConstraintLog, ProgressBar
 from twingym.agents.hyperparameters import Hyperparameters, hyperparameters
+from twingym.agents.paired import PairedReward
 from twingym.agents.policy import TrainedPolicy, latest_checkpoint, load_model, load_normaliser
 from twingym.envs.actions import ActionMap
 from twingym.envs.sb3 import SB3VecEnv
@@ -98,9 +99,14 @@ def train(
     done = int(before.name.rpartition("_")[2]) if before else 0
     chosen.check(ActionMap(scenario).space, scenario.id)
     options = {"people": "train", **settings.env_kwargs}
-    twins = TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, **options)
+
+    def twins() -> TwinVectorEnv:
+        return TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, **options)
+
     # No VecMonitor: the adapter reports finished episodes itself.
-    env = _normalised(SB3VecEnv(twins), settings, before)
+    plain = SB3VecEnv(twins())
+    rule = settings.paired_with
+    env = _normalised(PairedReward(plain, twins(), rule) if rule else plain, settings, before)
     model = _model(env, algo, settings, seed, device, before)
     # Also seeds the environment: a training that goes on meets new people.
     model.set_random_seed(seed + done)

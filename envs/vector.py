@@ -144,6 +144,11 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         return self.batch.episode
 
     @property
+    def noise_seed(self) -> int | None:
+        """Seed of all noise since the last seeded reset; None before the first reset."""
+        return self._noise_seed
+
+    @property
     def t(self) -> Ids:
         """Steps made in each slot's episode, shape (N,)."""
         return self.batch.moment.t
