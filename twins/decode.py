@@ -30,6 +30,7 @@ class TwinState:
         cache: Keys and values of past tokens.
         traits: Encoded traits, (N, F).
         own: Raw traits that bound interventions per person, by name, each (N,).
+        given: How often each level was delivered, (N, L).
         seen: What the next token will say was observed.
         before: What was known before that observation, so that it can be replaced.
         head: Ensemble head each person is bound to, (N,).
@@ -40,6 +41,7 @@ class TwinState:
     cache: RingCache
     traits: Tensor
     own: dict[str, Floats]
+    given: Tensor
     seen: Seen
     before: Seen
     head: Tensor
@@ -93,14 +95,17 @@ class TransformerDynamics:
         state.cache.birth[where] = state.cache.clock - 1
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.spread[where] = fresh.spread[:count]
+        state.given = state.given.index_fill(0, where, 0.0)
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
             state.own[name][rows] = values[:count]
-        state.seen, state.before = _clone(state.seen), _clone(state.before)
-        for mine, theirs in zip(_tensors(state.seen), _tensors(fresh.seen), strict=True):
-            mine[where] = theirs[:count]
-        for mine, theirs in zip(_tensors(state.before), _tensors(fresh.before), strict=True):
-            mine[where] = theirs[:count]
+
+        def replace(tensors: list[Tensor]) -> Tensor:
+            mine, theirs = tensors
+            return mine.index_copy(0, where, theirs[:count])
+
+        state.seen = Seen.join([state.seen, fresh.seen], replace)
+        state.before = Seen.join([state.before, fresh.before], replace)
         return state, observed
 
     @torch.inference_mode()
@@ -111,8 +116,9 @@ class TransformerDynamics:
             state.cache.take(where),
             state.traits[where],
             {name: values[where.numpy()] for name, values in state.own.items()},
-            Seen(*(t[where] for t in _tensors(state.seen))),
-            Seen(*(t[where] for t in _tensors(state.before))),
+            state.given[where],
+            state.seen.each(lambda tensor: tensor[where]),
+            state.before.each(lambda tensor: tensor[where]),
             state.head[where],
             state.spread[where],
             len(rows),
@@ -150,12 +156,12 @@ class TransformerDynamics:
         if rows is not None:
             chosen[:] = False
             chosen[torch.from_numpy(np.asarray(rows, dtype=np.int64))] = True
-        state.seen = Seen(
-            *(
-                torch.where(chosen if new.ndim == 2 else chosen[:, 0], new, old)
-                for new, old in zip(_tensors(told), _tensors(state.seen), strict=True)
-            )
-        )
+
+        def replace(tensors: list[Tensor]) -> Tensor:
+            new, old = tensors
+            return torch.where(chosen if new.ndim == 2 else chosen[:, 0], new, old)
+
+        state.seen = Seen.join([told, state.seen], replace)
         return state
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -164,12 +170,12 @@ class TransformerDynamics:
         count, width = len(cohort), len(self.spec.modelled)
         traits = {name: _padded(values) for name, values in cohort.traits.items()}
         rows = max(count, LEAST_ROWS)
-        zeros = torch.zeros(rows, width)
-        unborn = Seen(zeros, zeros, zeros, zeros, torch.ones(rows))
+        unborn = Seen.unborn(rows, width)
         return TwinState(
             cache=self.network.trunk.empty_cache(rows),
             traits=_float(self.spec.encode_traits(traits)).expand(rows, -1).contiguous(),
             own={name: traits[name] for name in set(self.spec.own_bounds.values())},
+            given=_float(self.spec.encode_choices(np.zeros((rows, len(self.spec.interventions))))),
             seen=unborn,
             before=unborn,
             head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
@@ -184,11 +190,14 @@ class TransformerDynamics:
             rows, self.spec.encode_actions(np.zeros((1, len(self.spec.interventions))), ones).shape[-1]
         )
         inputs = torch.zeros(rows, self.spec.encode_inputs(np.zeros((1, len(self.spec.inputs)))).shape[-1])
-        return self.network.tokens(state.seen, actions, inputs, state.traits)
+        return self.network.tokens(state.seen, actions, state.given, inputs, state.traits)
 
     def _tokens(self, state: TwinState, action: Floats, inputs: Floats) -> Tensor:
-        actions = _float(self.spec.encode_actions(_padded(action), state.own))
-        return self.network.tokens(state.seen, actions, _float(self.spec.encode_inputs(_padded(inputs))), state.traits)
+        delivered = _padded(action)
+        state.given = state.given + _float(self.spec.encode_choices(delivered))
+        actions = _float(self.spec.encode_actions(delivered, state.own))
+        inputs_now = _float(self.spec.encode_inputs(_padded(inputs)))
+        return self.network.tokens(state.seen, actions, state.given, inputs_now, state.traits)
 
     def _draw(self, state: TwinState, hidden: Tensor, noise: Floats) -> Floats:
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
@@ -201,14 +210,6 @@ class TransformerDynamics:
         state.before = state.seen
         state.seen = advance_seen(state.seen, value, torch.ones_like(value), self.network.units)
         return self.spec.decode_values(value[: state.count].double().numpy())
-
-
-def _tensors(seen: Seen) -> tuple[Tensor, ...]:
-    return seen.value, seen.present, seen.age, seen.change, seen.birth
-
-
-def _clone(seen: Seen) -> Seen:
-    return Seen(*(tensor.clone() for tensor in _tensors(seen)))
 
 
 def _float(array: Floats) -> Tensor:

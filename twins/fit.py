@@ -158,10 +158,10 @@ class _Fit:
         for number in range(config.batches):
             rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
             start = self._starts(self.train, rows, random)
-            scores = log_prob(self.network, crop(self.train, rows, start, self.steps))  # (M, B, T, D)
+            batch = crop(self.train, rows, start, self.steps)
+            scores = log_prob(self.network, batch)  # (M, B, T, D)
             weight = self.bootstrap[:, rows]  # (M, B)
-            present = crop(self.train, rows, start, self.steps)[-1]
-            loss = -(scores.sum((2, 3)) * weight).sum() / (present.sum((1, 2)) * weight).sum()
+            loss = -(scores.sum((2, 3)) * weight).sum() / (batch.present.sum((1, 2)) * weight).sum()
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
@@ -195,7 +195,7 @@ class _Fit:
         for rows in torch.arange(len(self.held_out)).split(64):
             batch = crop(self.held_out, rows, self._starts(self.held_out, rows, random), self.steps)
             total -= float(log_prob(network, batch).mean(0).sum())
-            count += float(batch[-1].sum())
+            count += float(batch.present.sum())
         return total / count
 
     def model(self, weights: dict[str, Tensor] | None = None) -> TwinModel:

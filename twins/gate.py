@@ -29,6 +29,7 @@ class Dataset:
         ids: Person of each course, (N,).
         seen: What each token says was observed, tensors (N, T + 1, D).
         actions: Encoded interventions of each token, (N, T + 1, F); zero at birth.
+        given: How often each level was delivered so far, (N, T + 1, L).
         inputs: Encoded inputs of each token, (N, T + 1, F); zero at birth.
         traits: Encoded traits, (N, F).
         target: What was observed next, on [-1, 1], (N, T + 1, D).
@@ -39,6 +40,7 @@ class Dataset:
     ids: Ids
     seen: Seen
     actions: Tensor
+    given: Tensor
     inputs: Tensor
     traits: Tensor
     target: Tensor
@@ -67,20 +69,22 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     if len(rows) == 0:
         raise SpecError(f"dataset: the view leaves 0 of {len(source)} courses; at least 1 is needed.")
     courses = source.take(rows)
-    given = (courses.observed.shape[-1], courses.delivered.shape[-1], courses.inputs.shape[-1])
+    found = (courses.observed.shape[-1], courses.delivered.shape[-1], courses.inputs.shape[-1])
     wanted = (len(spec.variables), len(spec.interventions), len(spec.inputs))
-    if given != wanted:
-        raise SpecError(f"dataset: courses have {given} variables, interventions and inputs; declared are {wanted}.")
+    if found != wanted:
+        raise SpecError(f"dataset: courses have {found} variables, interventions and inputs; declared are {wanted}.")
 
     value, mask = spec.encode_values(courses.observed)
     target, present = _float(value), _float(mask)
     columns = {name: values[:, None] for name, values in courses.traits.items()}
     actions = _after_birth(spec.encode_actions(courses.delivered, columns))
+    given = _after_birth(spec.encode_choices(courses.delivered).cumsum(axis=1))
     inputs = _after_birth(spec.encode_inputs(courses.inputs[:, :-1]))
     return Dataset(
         ids=courses.ids,
         seen=_history(target, present, torch.tensor(spec.change_units)),
         actions=actions,
+        given=given,
         inputs=inputs,
         traits=_float(spec.encode_traits(courses.traits)),
         target=target,
@@ -92,51 +96,39 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
 def _history(value: Tensor, present: Tensor, units: Tensor) -> Seen:
     """What each token knows: the birth token nothing, token j + 1 the observation j, with older ones carried on."""
     n, steps, width = value.shape
-    zeros = torch.zeros(n, width)
-    seen = Seen(zeros, zeros, zeros, zeros, torch.ones(n))
+    seen = Seen.unborn(n, width)
     tokens = [seen]
     for t in range(steps - 1):
         seen = advance_seen(seen, value[:, t], present[:, t], units)
         tokens.append(seen)
-    return Seen(
-        *(
-            torch.stack([getattr(token, name) for token in tokens], dim=1)
-            for name in ("value", "present", "age", "change", "birth")
-        )
-    )
+    return Seen.join(tokens, lambda tensors: torch.stack(tensors, dim=1))
 
 
-def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> tuple[Seen, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cut segments of ``steps`` tokens: rows (B,), first tokens (B,).
-
-    Returns:
-        What was seen, actions, inputs, traits (B, 1, F), targets and presence, each (B, steps, ...).
-    """
+def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> Dataset:
+    """Cut segments of ``steps`` tokens: rows (B,), first tokens (B,). Traits become (B, 1, F)."""
     index = start[:, None] + torch.arange(steps)  # (B, steps)
     row = rows[:, None]
-    seen = Seen(
-        data.seen.value[row, index],
-        data.seen.present[row, index],
-        data.seen.age[row, index],
-        data.seen.change[row, index],
-        data.seen.birth[row, index],
-    )
-    traits = data.traits[rows][:, None]
-    return (
-        seen,
-        data.actions[row, index],
-        data.inputs[row, index],
-        traits,
-        data.target[row, index],
-        data.present[row, index],
+
+    def cut(tensor: Tensor) -> Tensor:
+        return tensor[row, index]
+
+    return Dataset(
+        ids=data.ids[rows.numpy()],
+        seen=data.seen.each(cut),
+        actions=cut(data.actions),
+        given=cut(data.given),
+        inputs=cut(data.inputs),
+        traits=data.traits[rows][:, None],
+        target=cut(data.target),
+        present=cut(data.present),
+        length=(data.length[rows] - start).clamp(max=steps),
     )
 
 
-def log_prob(network: TwinNetwork, batch: tuple[Seen, Tensor, Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
     """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
-    seen, actions, inputs, traits, target, present = batch
-    hidden = network.trunk(network.tokens(seen, actions, inputs, traits))
-    return network.log_prob(hidden, target, present, seen.last)
+    tokens = network.tokens(batch.seen, batch.actions, batch.given, batch.inputs, batch.traits)
+    return network.log_prob(network.trunk(tokens), batch.target, batch.present, batch.seen.last)
 
 
 def _after_birth(features: NDArray[np.float64]) -> Tensor:

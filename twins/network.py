@@ -11,6 +11,8 @@ from twingym.twins.seen import Seen
 from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
+TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
+
 
 class TwinNetwork(nn.Module):
     """The transformer with the declared variables around it.
@@ -25,8 +27,11 @@ class TwinNetwork(nn.Module):
         super().__init__()
         self.spec, self.config = spec, config
         self.distributions: tuple[Head, ...] = tuple(head_for(v) for v in spec.modelled)
+        # Amounts that are often zero: how many there were, and since when there was none, says more than the last one.
         self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
-        features = 4 * len(spec.modelled) + len(self._counted) + 1 + self._side_features()
+        self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
+        memory = 3 * len(self._counted) + 1 if self._counted else 0
+        features = 4 * len(spec.modelled) + memory + 1 + self._side_features()
         widths = tuple(d.width for d in self.distributions)
         self.trunk = CausalTransformer(config, features, widths, spec.window)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
@@ -45,26 +50,40 @@ class TwinNetwork(nn.Module):
             spec.encode_traits(ones),
             spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
             spec.encode_actions(np.zeros((1, len(spec.interventions))), ones),
+            spec.encode_choices(np.zeros((1, len(spec.interventions)))),
         )
         return sum(int(part.shape[-1]) for part in parts)
 
-    def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
+    def tokens(self, seen: Seen, actions: Tensor, given: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each, (..., F).
 
-        Actions and inputs are features as :class:`TwinSpec` encodes them, zero in the birth token.
+        Actions and inputs are features as :class:`TwinSpec` encodes them, zero in the birth token; ``given`` is how
+        often each level was delivered since birth, this step included.
         """
         parts = [
             VALUE_GAIN * seen.value,
             seen.present,
             0.3 * torch.log1p(seen.age),
             0.5 * seen.change.clamp(-CHANGE_CLIP, CHANGE_CLIP),
-            (seen.value[..., self._counted] > -1.0).to(seen.value.dtype) * seen.present[..., self._counted],
+            *self._memory(seen),
             seen.birth[..., None],
             actions,
+            torch.log1p(given),
             inputs,
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
         return torch.cat(parts, dim=-1)
+
+    def _memory(self, seen: Seen) -> list[Tensor]:
+        if not self._counted:
+            return []
+        most = seen.total.new_tensor(self._most)
+        return [
+            (seen.value[..., self._counted] > -1.0).to(seen.value.dtype) * seen.present[..., self._counted],
+            torch.log1p(most * seen.total[..., self._counted]),
+            0.5 * torch.log1p(seen.idle[..., self._counted]),
+            0.5 * torch.log1p(seen.tenure)[..., None],
+        ]
 
     def log_prob(self, hidden: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -17,14 +18,35 @@ class Seen:
         present: Whether the value was observed at this very step, (..., D).
         age: Steps since it was, (..., D).
         change: Its last change in typical changes, zero if unknown, (..., D).
+        total: Sum of all its observed values since birth, each on [0, 1], (..., D).
+        idle: Steps since it was last above its lower bound, or since birth, (..., D).
         birth: Whether this is the token before the first observation, (...).
+        tenure: Steps since the first observation, (...).
     """
 
     value: Tensor
     present: Tensor
     age: Tensor
     change: Tensor
+    total: Tensor
+    idle: Tensor
     birth: Tensor
+    tenure: Tensor
+
+    @classmethod
+    def unborn(cls, people: int, variables: int) -> Seen:
+        """What is known before the first observation: nothing."""
+        nothing, never = torch.zeros(people, variables), torch.zeros(people)
+        return cls(nothing, nothing, nothing, nothing, nothing, nothing, torch.ones(people), never)
+
+    @classmethod
+    def join(cls, parts: Sequence[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
+        """Combine the tensors of the same name by ``how``."""
+        return cls(*(how([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Seen:
+        """Return the result of ``change`` on every tensor."""
+        return Seen.join([self], lambda tensors: change(tensors[0]))
 
     @property
     def last(self) -> Tensor:
@@ -36,10 +58,14 @@ def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor) -> S
     """Return what is known after observing ``value`` (..., D) where ``present`` (..., D)."""
     known = torch.where(seen.birth[..., None] > 0, 0.0, present)
     change = (value - seen.value) / units * known * (seen.age == 0.0)
+    there = present > 0
     return Seen(
-        value=torch.where(present > 0, value, seen.value),
+        value=torch.where(there, value, seen.value),
         present=present,
-        age=torch.where(present > 0, 0.0, seen.age + 1.0),
+        age=torch.where(there, 0.0, seen.age + 1.0),
         change=change,
+        total=seen.total + torch.where(there, 0.5 * (value + 1.0), 0.0),
+        idle=torch.where(there & (value > -1.0), 0.0, seen.idle + 1.0),
         birth=torch.zeros_like(seen.birth),
+        tenure=torch.where(seen.birth > 0, 0.0, seen.tenure + 1.0),
     )

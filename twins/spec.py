@@ -105,6 +105,18 @@ class TwinSpec:
                     parts.append(0.05 * relative[..., None])
         return _features(parts)
 
+    def encode_choices(self, delivered: Floats) -> Floats:
+        """Mark which level of each categorical intervention was delivered, (..., A) to (..., L).
+
+        The lowest levels, which stand for nothing, have no mark. Summed over a course this is how often each was given.
+        """
+        marks = [
+            np.asarray(delivered[..., k, None] == np.arange(1, len(v.levels)), dtype=np.float64)
+            for k, v in enumerate(self.interventions)
+            if v.kind == "categorical"
+        ]
+        return np.concatenate(marks, axis=-1) if marks else np.zeros((*delivered.shape[:-1], 0))
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
