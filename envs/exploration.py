@@ -22,7 +22,8 @@ LARGE_AT_EVENT = 0.8
 # Levels.
 CLINICIAN_EPSILON = 0.05
 EXPLORATORY_EPSILON = (0.1, 0.5)
-CONTACT_RATE = (0.05, 0.6)
+CONTACT_RATE = (0.03, 0.6)
+FAVOURED = 0.7  # of a randomised person's contacts are of one kind
 
 
 class AmountLaw:
@@ -106,7 +107,8 @@ class LevelLaw:
     """How levels are chosen around what a rule proposes.
 
     With probability epsilon a uniformly random level replaces the rule's. Randomised people get a level above
-    the lowest (which stands for nothing) at a contact rate of their own.
+    the lowest (which stands for nothing) at a contact rate of their own, log-uniform, and mostly of one kind: so each
+    kind is met alone as well as among others, rarely as well as often.
     """
 
     per_person = 6
@@ -123,7 +125,8 @@ class LevelLaw:
         self._levels = levels
         self._random = mode == RANDOMISED
         self._epsilon = np.where(mode == EXPLORATORY, _between(own[:, 0], *EXPLORATORY_EPSILON), CLINICIAN_EPSILON)
-        self._rate = _between(own[:, 1], *CONTACT_RATE)
+        self._rate = np.exp(_between(own[:, 1], *np.log(CONTACT_RATE)))
+        self._favourite = own[:, 2]
 
     def chances(self, proposed: Floats) -> list[Floats]:
         """Return the probability of each level, (N, levels) per intervention, given proposals (N, A)."""
@@ -131,7 +134,9 @@ class LevelLaw:
         for column, count in enumerate(self._levels):
             rule = np.arange(count) == proposed[:, column : column + 1]
             mixed = (1.0 - self._epsilon[:, None]) * rule + self._epsilon[:, None] / count
-            contact = np.repeat(self._rate[:, None] / (count - 1), count, axis=1)
+            favourite = 1 + np.minimum((self._favourite * (count - 1)).astype(np.intp), count - 2)
+            kinds = (1.0 - FAVOURED) / (count - 1) + FAVOURED * (np.arange(count) == favourite[:, None])
+            contact = self._rate[:, None] * kinds
             contact[:, 0] = 1.0 - self._rate
             found.append(np.where(self._random[:, None], contact, mixed))
         return found
