@@ -29,9 +29,9 @@ def scalars(scenario: Scenario, episodes: Columns) -> dict[str, float]:
     """Return scalars by tag.
 
     ``policy/reward_per_step``; ``constraint/<name>/cost_return`` and ``limit``, both in the constraint's own unit: a
-    ``rate`` per step, a ``chance`` as a share of people, else summed over the episode; ``violation_rate``, the share of
-    episodes that exceed the limit on their own; ``fairness/<trait>/gap`` and ``worst``, of the reward per step between
-    groups; ``twin/disagreement`` where the dynamics knows it.
+    ``rate`` per step, a ``chance`` as a share of people, else (the return too) summed over the episode;
+    ``violation_rate``, the share of episodes that exceed the limit on their own; ``fairness/<trait>/gap`` and
+    ``worst``, of the reward per step between groups; ``twin/disagreement`` where the dynamics knows it.
 
     Args:
         scenario: Whose constraints and groups.
@@ -39,8 +39,9 @@ def scalars(scenario: Scenario, episodes: Columns) -> dict[str, float]:
     """
     length = episodes["episode_length"]
     known = {m.name: episodes[m.name] for m in scenario.metrics if m.name in episodes}
-    known[RETURN_METRIC] = episodes["episode_return"] / length
-    found = {"policy/reward_per_step": float(known[RETURN_METRIC].mean())}
+    known[RETURN_METRIC] = episodes["episode_return"]
+    per_step = episodes["episode_return"] / length
+    found = {"policy/reward_per_step": float(per_step.mean())}
     for constraint in scenario.costs:
         total = episodes[f"cost_return_{constraint.name}"]
         own = known[constraint.name] = total / length if constraint.kind == "rate" else total
@@ -52,7 +53,7 @@ def scalars(scenario: Scenario, episodes: Columns) -> dict[str, float]:
             means = _group_means(known[constraint.metric], episodes[f"group_{constraint.trait}"])
             found |= _of_constraint(constraint, max(means) - min(means))
     for trait in scenario.groups:
-        means = _group_means(known[RETURN_METRIC], episodes[f"group_{trait}"])
+        means = _group_means(per_step, episodes[f"group_{trait}"])
         found[f"fairness/{trait}/gap"], found[f"fairness/{trait}/worst"] = max(means) - min(means), min(means)
     if np.isfinite(episodes["disagreement"]).any():
         found["twin/disagreement"] = float(np.nanmean(episodes["disagreement"]))

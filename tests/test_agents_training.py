@@ -240,7 +240,7 @@ def test_scalars_of_hand_made_episodes(mirror: Scenario) -> None:
     assert found["constraint/far/violation_rate"] == 0.5
     assert found["fairness/half/worst"] == pytest.approx(0.5)
     assert found["fairness/half/gap"] == pytest.approx(0.875 - 0.5)
-    assert found["constraint/gap/cost_return"] == pytest.approx(0.375)
+    assert found["constraint/gap/cost_return"] == pytest.approx(14.0 - 6.0)  # as when it is judged: sums
     assert found["twin/disagreement"] == pytest.approx(0.3)
 
 
