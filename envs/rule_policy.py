@@ -28,6 +28,7 @@ class RulePolicy:
 
     Attributes:
         rule: The rule, with the settings in force.
+        name: What the scenario calls it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class RulePolicy:
             UnknownNameError: If there is no such rule or setting.
         """
         self.rule = scenario.rule(rule) if isinstance(rule, str) else rule
+        self.name = next((name for name, known in scenario.rules.items() if known.act is self.rule.act), "rule")
         self._by_id = {name: s for name, s in (settings or {}).items() if isinstance(s, Mapping)}
         shared = {name: s for name, s in (settings or {}).items() if not isinstance(s, Mapping)}
         self.rule = self.rule.with_settings(**shared, **dict.fromkeys(self._by_id, float("nan")))

@@ -72,7 +72,7 @@ def evaluate(
         ids: People, each once; ``people("test", 500)`` gives held-out ones.
         seeds: Seeds of inputs and noise.
         dynamics: ``reference``, ``transformer``, or an object.
-        name: What to call the policy in tables; its class if None.
+        name: What to call the policy in tables; its own ``name``, else its class, if None.
         horizon: Steps; the scenario's ``judged_horizon`` if None.
         courses: ``True`` keeps everybody's course, ``"moments"`` what groups have in common and the worst cases.
         batch: The most people at a time.
@@ -97,7 +97,7 @@ def evaluate(
         if number < 1:
             raise SpecError(f"{what} is {number}; allowed: 1 or more.")
     mover = resolve(found, dynamics)
-    title = name or type(policy).__name__
+    title = name or getattr(policy, "name", None) or type(policy).__name__
     place = dynamics if isinstance(dynamics, str) else type(dynamics).__name__
 
     shards = np.array_split(people, -(-len(people) // batch))
