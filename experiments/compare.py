@@ -10,24 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twingym.agents.export import ExportedPolicy, load_policy
-from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console
-from twingym.experiments.judging import Bench
+from twingym.experiments.judging import BenchArgs
 from twingym.experiments.report import report
-from twingym.experiments.run_dir import EVENTS, RunDir, describe, free_path, scenario_of
-from twingym.experiments.train import board, facts, plain
+from twingym.experiments.run_dir import EVENTS, RunDir, scenario_of
+from twingym.experiments.train import board, facts
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
-from twingym.twins.cohort import Split
 from twingym.twins.errors import SpecError
 
 VERB = "compare"
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(BenchArgs):
     """Put policies side by side."""
 
     runs: tuple[Path, ...] = ()
@@ -36,24 +34,6 @@ class Args:
     """Rules of the scenario; by default its baseline."""
     env: str | None = None
     """Scenario, an id or the path of its file; only needed without runs."""
-    people: int = 200
-    """How many people."""
-    split: Split = "test"
-    """Which people: test, validation or train."""
-    horizon: int | None = None
-    """Steps; by default the scenario's judged horizon."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of inputs and noise; each person lives once under each."""
-    dynamics: tuple[str, ...] = (REFERENCE, TWIN)
-    """Under what: reference, transformer, or both where both exist."""
-    weights: Path | None = None
-    """Folder of a twin model other than the scenario's own."""
-    log_folder: Path = Path("runs")
-    """Where runs are kept; this one becomes <log-folder>/compare/<scenario>_<n>."""
-    out: Path | None = None
-    """Folder of this comparison, if it is to have another name; it must not exist."""
-    progress: bool = True
-    """Show a progress bar."""
 
 
 def run(args: Args) -> None:
@@ -62,20 +42,9 @@ def run(args: Args) -> None:
     trained = [RunDir.open(path) for path in args.runs]
     scenario = scenario_in_common(trained, args.env)
     loaded: dict[str, ExportedPolicy] = {training.name: checked(training, scenario) for training in trained}
-    bench = Bench.of(
-        scenario,
-        args.people,
-        args.horizon,
-        weights=args.weights,
-        places=args.dynamics,
-        split=args.split,
-        seeds=args.seeds,
-    )
+    bench = args.bench(scenario)
     policies: dict[str, Policy] = {**loaded, **bench.rules((scenario.baseline,) if args.rules is None else args.rules)}
-    folder = RunDir.create(
-        args.out or free_path(args.log_folder, VERB, scenario.id),
-        {"verb": VERB, "args": plain(args), **describe(scenario)},
-    )
+    folder = args.new_run(VERB, scenario)
     judged = bench.judge(policies, progress=args.progress)
     steps = max((policy.description["steps"] for policy in loaded.values()), default=1)
     report(judged, folder, page, facts={training.name: facts(training) for training in trained}, steps=steps)

@@ -6,23 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twingym.agents.export import load_policy
-from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console
-from twingym.experiments.judging import Bench
+from twingym.experiments.judging import BenchArgs
 from twingym.experiments.report import report
-from twingym.experiments.run_dir import RunDir, describe, free_path, scenario_of
-from twingym.experiments.train import facts, plain
+from twingym.experiments.run_dir import RunDir, scenario_of
+from twingym.experiments.train import facts
 from twingym.scenarios import registry
-from twingym.twins.cohort import Split
 from twingym.twins.errors import SpecError
 
 VERB = "evaluate"
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(BenchArgs):
     """Judge one policy."""
 
     run: Path | None = None
@@ -31,24 +29,6 @@ class Args:
     """Name of a rule of the scenario, instead of a run."""
     env: str = "twingym/Glucose-v0"
     """Scenario of the rule: an id, or the path of a scenario file. A run knows its own."""
-    people: int = 200
-    """How many people."""
-    split: Split = "test"
-    """Which people: test, validation or train."""
-    horizon: int | None = None
-    """Steps; by default the scenario's judged horizon."""
-    seeds: tuple[int, ...] = (0,)
-    """Seeds of inputs and noise; each person lives once under each."""
-    dynamics: tuple[str, ...] = (REFERENCE, TWIN)
-    """Under what: reference, transformer, or both where both exist."""
-    weights: Path | None = None
-    """Folder of a twin model other than the scenario's own."""
-    log_folder: Path = Path("runs")
-    """Where runs are kept; this one becomes <log-folder>/evaluate/<scenario>_<n>."""
-    out: Path | None = None
-    """Folder of this evaluation, if it is to have another name; it must not exist."""
-    progress: bool = True
-    """Show a progress bar."""
 
 
 def run(args: Args) -> None:
@@ -58,15 +38,7 @@ def run(args: Args) -> None:
     page = console()
     trained = RunDir.open(args.run) if args.run is not None else None
     scenario = scenario_of(trained.config) if trained else registry.get(args.env)
-    bench = Bench.of(
-        scenario,
-        args.people,
-        args.horizon,
-        weights=args.weights,
-        places=args.dynamics,
-        split=args.split,
-        seeds=args.seeds,
-    )
+    bench = args.bench(scenario)
     policies: dict[str, Policy] = {}
     if trained:
         policy = load_policy(trained.path)
@@ -74,10 +46,7 @@ def run(args: Args) -> None:
         policies[trained.name] = policy
     if args.rule:
         policies |= bench.rules([args.rule])
-    folder = RunDir.create(
-        args.out or free_path(args.log_folder, VERB, scenario.id),
-        {"verb": VERB, "args": plain(args), **describe(scenario)},
-    )
+    folder = args.new_run(VERB, scenario)
     judged = bench.judge(policies, progress=args.progress)
     report(judged, folder, page, facts={trained.name: facts(trained)} if trained else {})
     folder.seal()

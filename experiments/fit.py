@@ -22,6 +22,7 @@ from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
 STEPS = 3_500_000
+MOST_HELD_OUT = 3_000
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Args:
     people: int = 0
     """People of the train split whose courses are recorded; default: enough for 3.5 million steps."""
     held_out: int = 0
-    """People of the validation split, who decide when to stop; default: a twelfth as many."""
+    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 3,000."""
     horizon: int = 0
     """Steps per course; default: two training episodes, or one where the problem ends there."""
     epochs: int = 45
@@ -66,7 +67,7 @@ def fit(args: Args) -> TwinModel:
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
     learners = args.people or -(-STEPS // horizon)
-    ids = [*people("train", learners), *people("validation", args.held_out or -(-learners // 12))]
+    ids = [*people("train", learners), *people("validation", args.held_out or min(-(-learners // 12), MOST_HELD_OUT))]
     console.print(f"recording {len(ids)} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
     courses = collect(scenario, ids, args.seed, horizon=horizon)
     config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)

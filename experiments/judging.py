@@ -13,6 +13,7 @@ from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.episodes import Evaluation
 from twingym.evaluation.rollout import Policy, evaluate
 from twingym.evaluation.tuning import tune
+from twingym.experiments.run_dir import RunDir, describe, free_path, plain
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, Split, people
@@ -109,6 +110,49 @@ class Bench:
                 else RulePolicy(self.scenario, rule)
             )
         return found
+
+
+@dataclass(frozen=True)
+class BenchArgs:
+    """What every verb that judges policies asks for."""
+
+    people: int = 200
+    """How many people."""
+    split: Split = "test"
+    """Which people: test, validation or train."""
+    horizon: int | None = None
+    """Steps; by default the scenario's judged horizon."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of inputs and noise; each person lives once under each."""
+    dynamics: tuple[str, ...] = (REFERENCE, TWIN)
+    """Under what: reference, transformer, or both where both exist."""
+    weights: Path | None = None
+    """Folder of a twin model other than the scenario's own."""
+    log_folder: Path = Path("runs")
+    """Where runs are kept; this one becomes <log-folder>/VERB/<scenario>_<n>."""
+    out: Path | None = None
+    """Folder of this run, if it is to have another name; it must not exist."""
+    progress: bool = True
+    """Show a progress bar."""
+
+    def bench(self, scenario: Scenario) -> Bench:
+        """Seat the people that were asked for."""
+        return Bench.of(
+            scenario,
+            self.people,
+            self.horizon,
+            weights=self.weights,
+            places=self.dynamics,
+            split=self.split,
+            seeds=self.seeds,
+        )
+
+    def new_run(self, verb: str, scenario: Scenario) -> RunDir:
+        """Begin the folder that the results go to."""
+        return RunDir.create(
+            self.out or free_path(self.log_folder, verb, scenario.id),
+            {"verb": verb, "args": plain(self), **describe(scenario)},
+        )
 
 
 def has_twin(scenario: Scenario, weights: Path | None = None) -> bool:

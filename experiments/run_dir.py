@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -120,6 +120,11 @@ def free_path(root: Path, *parts: str) -> Path:
     while (path := root.joinpath(*parts[:-1], f"{parts[-1]}_{number}")).exists():
         number += 1
     return path
+
+
+def plain(args: Any) -> dict[str, Any]:
+    """Return a verb's arguments as JSON holds them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
 
 
 def describe(scenario: Scenario) -> dict[str, object]:

@@ -7,7 +7,7 @@ Ctrl-C saves the state of the training and says how to go on.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
 from twingym.experiments.judging import Bench, fit_if_missing
 from twingym.experiments.report import report
-from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, RunDir, describe, free_path, scenario_of
+from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import SpecError
@@ -175,11 +175,6 @@ def stopped_run(path: Path) -> tuple[RunDir, Args]:
     }
     kept |= {name: Path(kept[name]) for name in _PATHS if kept[name] is not None}
     return folder, replace(Args(**kept), resume=path)
-
-
-def plain(args: Any) -> dict[str, Any]:
-    """Return a verb's arguments as JSON holds them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
 
 
 def parsed(texts: tuple[str, ...]) -> dict[str, Any]:
