@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,49 +16,17 @@ from twingym.envs.exploration import AmountLaw, LevelLaw, Modes
 from twingym.envs.layout import Observations
 from twingym.envs.rule_policy import RulePolicy
 from twingym.envs.vector import TwinVectorEnv
+from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, checked_ids
 from twingym.twins.courses import Courses
 from twingym.twins.dynamics import Dynamics
-from twingym.twins.errors import SpecError
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
 SETTING_SPREAD = 0.5  # log standard deviation of a rule's settings between people
 MOST_AT_ONCE = 1024  # people per batch; more would not fit the processor's cache
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Shares of people who are treated in each way.
-
-    Attributes:
-        clinician: By a rule, with small deviations.
-        exploratory: By a rule, with large and lasting deviations, extra doses and omissions.
-        randomised: At random, whatever their state.
-    """
-
-    clinician: float = 0.45
-    exploratory: float = 0.35
-    randomised: float = 0.20
-
-    def __post_init__(self) -> None:
-        """Refuse shares that are negative or all zero.
-
-        Raises:
-            SpecError: Naming the shares.
-        """
-        if min(self.shares) < 0 or sum(self.shares) <= 0:
-            raise SpecError(f"mixture is {self}; allowed: shares of 0 or more, not all zero.")
-
-    @property
-    def shares(self) -> tuple[float, float, float]:
-        """Shares in the order of the modes."""
-        return self.clinician, self.exploratory, self.randomised
-
-
-DEFAULT = Mixture()
 
 
 def collect(
@@ -70,7 +37,7 @@ def collect(
     horizon: int | None = None,
     dynamics: str | Dynamics = "reference",
     behaviour: Mapping[str, float] | None = None,
-    mixture: Mixture = DEFAULT,
+    mixture: Mixture | None = None,
 ) -> Courses:
     """Treat people by a declared mixture of behaviours and record their courses.
 
@@ -85,7 +52,7 @@ def collect(
         horizon: Steps; the scenario's if None.
         dynamics: What moves them.
         behaviour: Weights of rules by name; the scenario's if None.
-        mixture: Shares of the modes.
+        mixture: Shares of the modes; the scenario's if None.
 
     Returns:
         Courses with the log propensity of what was delivered, given the person's mode, rule and settings and
@@ -109,7 +76,7 @@ def collect(
             horizon,
             dynamics,
             dict(behaviour or found.behaviour),
-            mixture,
+            mixture or found.mixture,
         )
         for i in range(0, len(wanted), MOST_AT_ONCE)
     ]

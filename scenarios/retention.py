@@ -6,6 +6,7 @@ from functools import partial
 
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.intervention import Intervention
+from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.retention_fidelity import PLAN
 from twingym.scenarios.retention_reference import (
     AGES,
@@ -213,6 +214,8 @@ def build(constants: Constants) -> Scenario:
         rules=RULES,
         baseline="never",
         behaviour={"every_k_weeks": 4.0, "recency": 2.0, "p_alive": 2.0, "never": 1.0, "blanket": 1.0},
+        # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided.
+        mixture=Mixture(clinician=0.15, exploratory=0.15, randomised=0.7),
         window=WEEKS + 1,
         fidelity=PLAN,
         parameters=constants,

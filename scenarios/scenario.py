@@ -14,6 +14,7 @@ import numpy as np
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.intervention import Intervention
+from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, CohortSource, Ids
@@ -126,6 +127,7 @@ class Scenario:
         reference: Builds the published mechanistic dynamics; None where there is none.
         behaviour: Rules whose exploratory versions generate training courses, with weights; see
             ``envs/behaviour.py``.
+        mixture: Shares of people who are treated by such a rule, by a rough version of it, or at random.
         rules: Rule baselines by name.
         baseline: The rule over which benefit is reported.
         band: Optional safe band for plots: variable name to (low, high) in its unit.
@@ -154,6 +156,7 @@ class Scenario:
     rules: Mapping[str, Rule]
     baseline: str
     behaviour: Mapping[str, float]
+    mixture: Mixture = field(default_factory=Mixture)
     reference: Callable[[], Dynamics] | None = None
     ending: Literal["truncation", "end"] = "truncation"
     judged_horizon: int = 0

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twingym.envs.behaviour import Mixture, collect
+from twingym.envs.behaviour import collect
 from twingym.envs.exploration import EXPLORATORY, RANDOMISED, AmountLaw
 from twingym.scenarios import get
+from twingym.scenarios.mixture import Mixture
 from twingym.twins.cohort import people
 from twingym.twins.errors import SpecError, UnknownNameError
 
