@@ -35,7 +35,7 @@ class Effort:
     """How much is simulated.
 
     Attributes:
-        people: Held-out people per measure.
+        people: Held-out people per measure; the plan's number if None.
         train_people: People that simple forecasts learn from.
         samples: Futures per person in forecasts.
         branches: Share of the plan's futures per person and dose.
@@ -43,7 +43,7 @@ class Effort:
         policy_seeds: Runs of luck per person and policy.
     """
 
-    people: int = 300
+    people: int | None = None
     train_people: int = 600
     samples: int = 50
     branches: float = 1.0
@@ -81,7 +81,8 @@ def fidelity(
     if plan is None or scenario.reference is None:
         missing = "fidelity" if plan is None else "reference"
         raise SpecError(f"scenario {scenario.id!r}: {missing} is None; a card needs a reference and a fidelity plan.")
-    dynamics, ids = model.dynamics(), people("test", effort.people)
+    count = effort.people or plan.people
+    dynamics, ids = model.dynamics(), people("test", count)
     report: dict[str, Any] = {
         "seed": seed,
         "forecast": forecast_skill(
@@ -93,7 +94,7 @@ def fidelity(
     if values:
         held_out, seeds = people("test", plan.policy_people), range(seed, seed + effort.policy_seeds)
         report["policies"] = policy_values(scenario, plan, dynamics, policies or {}, held_out, list(seeds))
-        report["drift"] = drift(scenario, plan, dynamics, effort.people, seed)
+        report["drift"] = drift(scenario, plan, dynamics, count, seed)
     return report
 
 

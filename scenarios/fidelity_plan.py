@@ -36,6 +36,7 @@ class FidelityPlan:
         doses: How what was intended from that step on is changed, by label: from amounts (N, A) and steps since to
             amounts (N, A). The first is what the others are compared with.
         effect_steps: Steps after the change over which its mean effect is taken.
+        people: Held-out people on whom forecasts, effects and disagreement are measured.
         effect_samples: Futures per person and dose: enough that chance does not blur a person's effect.
         policies: Rules with settings whose values are compared, by name.
         metric: The metric (or ``return``) by which policies are compared.
@@ -64,6 +65,7 @@ class FidelityPlan:
     drift_tolerance: float
     shift: Callable[[Floats, Floats], Floats]
     total: bool = False
+    people: int = 300
     effect_samples: int = 20
     policy_people: int = 300
     permit: Callable[[Floats, Floats], Floats] = as_intended

@@ -52,6 +52,7 @@ def test_card_belongs_to_this_world_and_says_what_was_cleared(shipped):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_bars_on_other_luck_are_those_of_the_card(shipped):
     """Other seeds, same people: a model that cleared all bars clears them again, but for what lies close to one."""
     scenario, model, card = shipped
