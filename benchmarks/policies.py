@@ -2,7 +2,9 @@
 
 ``python -m benchmarks.policies`` trains three seeds on the twin model of each scenario, tunes the rules, judges
 everybody on held-out people over the judged horizon, on twin model and reference, and writes one row per policy, seed
-and dynamics to ``benchmarks/results/policies_<scenario>.csv``. A seed that was trained before is not trained again.
+and dynamics to ``benchmarks/results/policies_<scenario>.csv``. ``gain`` is the return above the scenario's baseline
+rule on the same people with the same luck. For scale, an oracle (``ORACLES``): three seeds that see what is hidden,
+trained and judged on the reference. A seed that was trained before is not trained again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import torch
 import tyro
 from rich.console import Console
 
+from twingym.agents.auditor import reveal
 from twingym.agents.export import WEIGHTS as POLICY
 from twingym.agents.export import export_policy, load_policy
 from twingym.agents.trainer import train
@@ -25,6 +28,9 @@ from twingym.scenarios import Scenario, get
 from twingym.twins import people
 
 RESULTS = Path(__file__).parent / "results"
+# Scenarios whose hidden state is worth knowing, and small enough for an agent to use.
+ORACLES = ("Retention-v0",)
+REFERENCE, TWIN = "reference", "transformer"
 
 
 @dataclass
@@ -38,39 +44,43 @@ class Args:
     runs: Path = Path("runs/benchmark")
     """Where trained policies are kept."""
     judged: int = 0
-    """Held-out people; default: 500, or 20,000 where an episode is short."""
+    """Held-out people on the reference; default: 500, or 100,000 where an episode is short."""
+    judged_on_twin: int = 0
+    """Held-out people on the twin model; default: as many, but 20,000 where an episode is short."""
+    tuned: int = 0
+    """People that shared settings of rules are tuned on; default: 100, or 10,000 where an episode is short."""
 
 
-def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = "transformer") -> Policy:
-    """Return PPO trained on the twin model with this seed, from disk if it is there."""
+def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = TWIN) -> Policy:
+    """Return PPO trained with this seed, from disk if it is there."""
     if not (folder / POLICY).is_file():
         outcome = train(scenario, "ppo", seed=seed, dynamics=dynamics, progress=True)
         export_policy(outcome.policy, scenario, folder)
     return load_policy(folder)
 
 
-def rules(scenario: Scenario) -> dict[str, Policy]:
+def rules(scenario: Scenario, tuned: int) -> dict[str, Policy]:
     """Return every rule: as declared, tuned for everybody on other people, or tuned for each person on other days."""
     found: dict[str, Policy] = {}
     judged = people("test", 500)
     for name, rule in scenario.rules.items():
         found[name] = tune(scenario, rule, judged) if rule.per_person else RulePolicy(scenario, rule)
         if rule.grid and not rule.per_person:
-            found[f"{name} (tuned)"] = tune(
-                scenario, rule, people("validation", 2000 if scenario.horizon < 100 else 100)
-            )
+            found[f"{name} (tuned)"] = tune(scenario, rule, people("validation", tuned))
     return found
 
 
-def judge(scenario: Scenario, policies: dict[str, Policy], count: int) -> pd.DataFrame:
-    """Judge everybody on both dynamics: one row per policy and dynamics."""
+def judge(scenario: Scenario, policies: dict[str, Policy], counts: dict[str, int]) -> pd.DataFrame:
+    """Judge everybody on each dynamics in ``counts`` (people by name): one row per policy and dynamics."""
     rows = []
-    for name, policy in policies.items():
-        for place in ("reference", "transformer"):
-            result = evaluate(policy, scenario, people("test", count), (0,), place, name=name, progress=True)
+    for place, count in counts.items():
+        ids = people("test", count)
+        left = evaluate(RulePolicy(scenario, scenario.baseline), scenario, ids, (0,), place).episodes
+        for name, policy in policies.items():
+            result = evaluate(policy, scenario, ids, (0,), place, name=name, progress=True, baseline_episodes=left)
             episodes, row = result.episodes, {"policy": name, "dynamics": place, "people": count}
-            row["return"] = episodes["return"].mean()
-            row["standard_error"] = episodes["return"].std() / count**0.5
+            for column, error in (("return", "standard_error"), ("gain", "gain_error")):
+                row[column], row[error] = episodes[column].mean(), episodes[column].std() / count**0.5
             row |= {m.name: episodes[m.name].mean() for m in scenario.metrics}
             for verdict in verdicts(result).itertuples():
                 row[verdict.name] = verdict.estimate
@@ -84,11 +94,20 @@ def main(args: Args) -> None:
     torch.set_num_threads(1)
     for env in args.envs:
         scenario = get(env)
-        policies = rules(scenario)
+        short = scenario.judged_horizon <= 1000
+        policies = rules(scenario, args.tuned or (10_000 if short else 100))
         for seed in args.seeds:
             policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, args.runs / scenario.id / f"seed_{seed}")
-        count = args.judged or (500 if scenario.judged_horizon > 1000 else 20000)
-        table = judge(scenario, policies, count)
+        count = args.judged or (100_000 if short else 500)
+        on_twin = args.judged_on_twin or (min(count, 20_000) if short else count)
+        table = judge(scenario, policies, {REFERENCE: count, TWIN: on_twin})
+        if scenario.id in ORACLES:
+            seeing = reveal(scenario)
+            oracles = {
+                f"oracle, seed {seed}": trained(seeing, seed, args.runs / scenario.id / f"oracle_{seed}", REFERENCE)
+                for seed in args.seeds
+            }
+            table = pd.concat([table, judge(seeing, oracles, {REFERENCE: count})], ignore_index=True)
         RESULTS.mkdir(exist_ok=True)
         table.to_csv(RESULTS / f"policies_{scenario.id}.csv", index=False, float_format="%.6g")
         Console(width=200).print(table.to_string())
