@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from twingym.evaluation.model_card import CARD, read_card
+from twingym.experiments.fit import Args as FitArgs
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.registry import ships
@@ -79,9 +80,11 @@ def results() -> str:
 def fidelity_table(name: str, card: dict[str, Any]) -> str:
     """Return how the twin model of a scenario compares with its reference."""
     training = card["training"]
+    epochs = training["config"]["epochs"]
+    other = "" if epochs == FitArgs.epochs else f" --epochs {epochs}"
     head = (
         f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
-        f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name} --replace`)"
+        f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name}{other} --replace`)"
     )
     rows = [
         f"| {c['check']} | {c['value']:.3g} | {c['bar']} | {'yes' if c['cleared'] else '**no**'} |"

@@ -72,7 +72,7 @@ PLAN = FidelityPlan(
     effect_steps=EFFECT,
     # Most customers hardly buy, so few tell what contact does: with 300 the reference's own mean effect would be known
     # to 10 % only.
-    people=800,
+    people=600,
     effect_samples=150,
     policies={
         "never": ("never", {}),
