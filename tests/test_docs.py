@@ -205,9 +205,9 @@ def test_one_command_fits_trains_and_judges_a_file_from_outside(
 
 @pytest.mark.slow
 def test_the_commands_of_the_tutorial_lead_to_a_better_policy(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten_fits(monkeypatch, 150_000, epochs=12, batches=40, batch_tokens=5_000)
+    shorten_fits(monkeypatch, 150_000, epochs=20, batches=40, batch_tokens=5_000)
     for seed in ("0", "1"):
-        twingym("train", "--env", "my_scenario.py", "--seed", seed, "--n-timesteps", "300000", "--no-progress")
+        twingym("train", "--env", "my_scenario.py", "--seed", seed, "--n-timesteps", "600000", "--no-progress")
     runs = [elsewhere / "runs" / "ppo" / f"Theophylline-v0_{number}" for number in (1, 2)]
     twingym("compare", "--runs", *map(str, runs), "--rules", "one_rate", "by_level", "--no-progress")
     found = judged(elsewhere / "runs" / "compare" / "Theophylline-v0_1").xs("reference", level="dynamics")
