@@ -23,6 +23,7 @@ from twingym.agents.export import export_policy, load_policy
 from twingym.agents.trainer import train
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation import evaluate, tune, verdicts
+from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.rollout import Policy
 from twingym.scenarios import Scenario, get
 from twingym.twins import people
@@ -30,7 +31,6 @@ from twingym.twins import people
 RESULTS = Path(__file__).parent / "results"
 # Scenarios whose hidden state is worth knowing, and small enough for an agent to use.
 ORACLES = ("Retention-v0",)
-REFERENCE, TWIN = "reference", "transformer"
 
 
 @dataclass

@@ -17,12 +17,13 @@ import tyro
 from twingym.agents.export import export_policy
 from twingym.agents.policy import TrainedPolicy
 from twingym.agents.trainer import train
+from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.experiments.fit import SNAPSHOTS
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 
 EARLY = 2  # of ten checkpoints
-NAMES = {"ppo_twin": "transformer", "ppo_reference": "reference"}
+NAMES = {"ppo_twin": TWIN, "ppo_reference": REFERENCE}
 
 
 @dataclass

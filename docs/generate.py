@@ -101,19 +101,12 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
         f"**{name}: policies judged on the reference** ({judged['people'].iloc[0]} held-out people; "
         "`python -m benchmarks.policies`)"
     )
-    gains = "gain" in judged
-    if gains:  # what lies between policies is small beside what lies between people: paired, with its standard error
+    cells = {column: judged[column].map("{:.3g}".format) for column in shown}
+    if "gain" in judged:  # what lies between policies is small beside what lies between people: paired, with its error
         shown.insert(1, f"gain over {scenario.baseline}")
-        judged = judged.assign(**{shown[1]: judged["gain"]})
-    rows = [
-        f"| {row['policy']} | "
-        + " | ".join(
-            f"{row[column]:.3f} ± {row['gain_error']:.3f}" if gains and column == shown[1] else f"{row[column]:.3g}"
-            for column in shown
-        )
-        + " |"
-        for _, row in judged.iterrows()
-    ]
+        cells[shown[1]] = judged["gain"].map("{:.3f}".format) + judged["gain_error"].map(" ± {:.3f}".format)
+    columns = [judged["policy"], *(cells[column] for column in shown)]
+    rows = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
     return "\n".join([head, "", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown), *rows])
 
 
