@@ -21,6 +21,7 @@ from safetensors.torch import save as save_tensors
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import nn
 
+from twingym.agents.paired_policy import PairedPolicy
 from twingym.agents.policy import TrainedPolicy, in_full_batch
 from twingym.envs.actions import ActionMap
 from twingym.envs.layout import ObservationLayout
@@ -116,8 +117,8 @@ def export_policy(policy: TrainedPolicy, scenario: Scenario, folder: Path) -> Ex
     normaliser = policy.normaliser
     # Without norm_obs the wrapper has no obs_rms at all.
     if normaliser is not None and normaliser.norm_obs and isinstance(normaliser.obs_rms, RunningMeanStd):
-        tensors["observation_mean"] = torch.as_tensor(normaliser.obs_rms.mean)
-        tensors["observation_variance"] = torch.as_tensor(normaliser.obs_rms.var)
+        tensors["observation_mean"] = torch.as_tensor(normaliser.obs_rms.mean)[: layers[0].in_features]
+        tensors["observation_variance"] = torch.as_tensor(normaliser.obs_rms.var)[: layers[0].in_features]
     description: dict[str, Any] = {
         "schema": SCHEMA,
         "scenario": scenario.id,
@@ -199,7 +200,17 @@ def feed_forward(policy: Any) -> nn.Sequential:
             f"policy is {type(policy).__name__} with layers {unknown}; only an MlpPolicy of linear layers and "
             f"{', '.join(_ACTIVATIONS)} is exported."
         )
+    if isinstance(policy, PairedPolicy):
+        layers[0] = _first_half(layers[0])
     return nn.Sequential(*layers)
+
+
+def _first_half(layer: nn.Linear) -> nn.Linear:
+    """Return a layer without the inputs that belong to a double, which the actor never sees."""
+    own = layer.in_features // 2
+    half = nn.Linear(own, layer.out_features)
+    half.load_state_dict({"weight": layer.weight[:, :own], "bias": layer.bias})
+    return half
 
 
 def _levels(space: object) -> list[int]:

@@ -16,8 +16,8 @@ from twingym.twins.errors import SpecError, unknown
 
 FOLDER = Path(__file__).parent / "hyperparams"
 DEFAULT = "default"
-# What the zoo understands beside the arguments of the algorithm itself, and paired_with, which is ours.
-ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs", "paired_with")
+# What the zoo understands beside the arguments of the algorithm itself; the last two are ours.
+ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs", "paired_with", "idle_at_first")
 _SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
 
@@ -32,6 +32,9 @@ class Hyperparameters:
         normalize: Arguments of ``VecNormalize``; None to leave observations and rewards as they are.
         env_kwargs: Arguments of the environment.
         paired_with: Rule whose reward is subtracted, see :class:`~twingym.agents.paired.PairedReward`; None for none.
+        idle_at_first: Share of the lowest levels, which stand for nothing, in what an untrained policy does; None for
+            the algorithm's own start. Where every other action has a price, a policy that begins by acting at random
+            first learns to escape its own later actions.
         arguments: Arguments of the algorithm, schedules and ``policy_kwargs`` as they were written.
     """
 
@@ -41,6 +44,7 @@ class Hyperparameters:
     normalize: Mapping[str, Any] | None = None
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     paired_with: str | None = None
+    idle_at_first: float | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def built(self) -> dict[str, Any]:
@@ -88,8 +92,15 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
         normalize=normalize if isinstance(normalize, dict) else None,
         env_kwargs=keywords(env_kwargs) if isinstance(env_kwargs, str) else env_kwargs,
         paired_with=entry.get("paired_with"),
+        idle_at_first=_share(entry.get("idle_at_first")),
         arguments=arguments,
     )
+
+
+def _share(value: Any) -> float | None:
+    if value is None or 0.0 < float(value) < 1.0:
+        return None if value is None else float(value)
+    raise SpecError(f"idle_at_first is {value}; allowed: a share between 0 and 1, both excluded, or null.")
 
 
 def schedule(text: str) -> Callable[[float], float]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
+from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
+from twingym.agents.paired_policy import with_double
+from twingym.envs.layout import Observations
 from twingym.envs.rule_policy import Memory, RulePolicy
 from twingym.envs.sb3 import SB3VecEnv
 from twingym.envs.vector import TwinVectorEnv
@@ -25,19 +30,21 @@ class PairedReward(VecEnvWrapper):
     environments", ICLR) with common random numbers.
     """
 
-    def __init__(self, venv: SB3VecEnv, doubles: TwinVectorEnv, rule: str) -> None:
+    def __init__(self, venv: SB3VecEnv, doubles: TwinVectorEnv, rule: str, *, shown: bool = False) -> None:
         """Seat a double beside everybody.
 
         Args:
             venv: The twins.
             doubles: An environment made with the same arguments.
             rule: Name of the rule that the doubles follow.
+            shown: Whether observations are (N, 2 D), with the double's beside the person's.
 
         Raises:
             UnknownNameError: If there is no such rule.
             SpecError: If an event can end an episode: the double's would then not last as long.
         """
-        super().__init__(venv)
+        own = cast("Box", venv.observation_space)
+        super().__init__(venv, observation_space=with_double(own) if shown else own)
         twins = venv.twins
         events = [v.name for v in twins.scenario.variables if v.kind == "event"]
         if events:
@@ -48,7 +55,7 @@ class PairedReward(VecEnvWrapper):
         self._twins, self._doubles = twins, doubles
         self._policy = RulePolicy(twins.scenario, rule)
         self._memory: Memory | None = None
-        self._seen = np.empty(0, np.float32)
+        self._shown, self._seen = shown, np.empty(0, np.float32)
         self._begins = np.ones(twins.num_envs, bool)
 
     def reset(self) -> VecEnvObs:
@@ -57,12 +64,19 @@ class PairedReward(VecEnvWrapper):
         # Who comes next is a function of seed, slot and episode: the doubles stay the same people ever after.
         self._seen, _ = self._doubles.reset(seed=self._twins.noise_seed, options={"episode": self._twins.episode})
         self._memory, self._begins = None, np.ones(self.num_envs, bool)
-        return observations
+        return self._beside(observations)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Move everybody and their doubles one step."""
         observations, rewards, done, infos = self.venv.step_wait()
         actions, self._memory = self._policy.predict(self._seen, self._memory, self._begins)
-        self._seen, others, terminated, truncated, _ = self._doubles.step(actions)
+        self._seen, others, terminated, truncated, told = self._doubles.step(actions)
         self._begins = terminated | truncated
-        return observations, rewards - others.astype(np.float32), done, infos
+        if self._shown:
+            for slot in np.flatnonzero(done):
+                last = infos[slot]["terminal_observation"], told["final_obs"][slot]
+                infos[slot]["terminal_observation"] = np.concatenate(last)
+        return self._beside(observations), rewards - others.astype(np.float32), done, infos
+
+    def _beside(self, observations: VecEnvObs) -> VecEnvObs:
+        return np.concatenate([cast("Observations", observations), self._seen], axis=1) if self._shown else observations

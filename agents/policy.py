@@ -17,6 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from twingym.agents.algorithms import algorithm
+from twingym.agents.paired_policy import PairedPolicy, alone
 from twingym.twins.errors import WeightsError
 
 # The zoo's names.
@@ -49,6 +50,8 @@ class TrainedPolicy:
         rows = np.asarray(observation, dtype=np.float32)
 
         def act(batch: NDArray[np.float32]) -> NDArray[Any]:
+            if isinstance(self.model.policy, PairedPolicy):
+                batch = alone(batch)
             if self.normaliser is not None:
                 batch = cast("NDArray[np.float32]", self.normaliser.normalize_obs(batch))
             return self.model.predict(batch, deterministic=deterministic)[0]

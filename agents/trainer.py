@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete, MultiDiscrete
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
@@ -17,6 +20,7 @@ from twingym.agents.algorithms import algorithm
 from twingym.agents.callbacks import Checkpoints, ConstraintLog, ProgressBar
 from twingym.agents.hyperparameters import Hyperparameters, hyperparameters
 from twingym.agents.paired import PairedReward
+from twingym.agents.paired_policy import PairedPolicy
 from twingym.agents.policy import TrainedPolicy, latest_checkpoint, load_model, load_normaliser
 from twingym.envs.actions import ActionMap
 from twingym.envs.sb3 import SB3VecEnv
@@ -106,8 +110,11 @@ def train(
     # No VecMonitor: the adapter reports finished episodes itself.
     plain = SB3VecEnv(twins())
     rule = settings.paired_with
-    env = _normalised(PairedReward(plain, twins(), rule) if rule else plain, settings, before)
-    model = _model(env, algo, settings, seed, device, before)
+    # An actor-critic's critic sees the double too; elsewhere values and actions come from one network.
+    shown = settings.policy == "MlpPolicy" and issubclass(chosen.load(), OnPolicyAlgorithm)
+    env = _normalised(PairedReward(plain, twins(), rule, shown=shown) if rule else plain, settings, before)
+    policy = PairedPolicy if rule and shown else settings.policy
+    model = _model(env, algo, settings, policy, seed, device, before)
     # Also seeds the environment: a training that goes on meets new people.
     model.set_random_seed(seed + done)
     model.set_logger(configure(str(tensorboard) if tensorboard else None, ["tensorboard"] if tensorboard else []))
@@ -148,13 +155,36 @@ def _normalised(env: VecEnv, settings: Hyperparameters, before: Path | None) -> 
 
 
 def _model(
-    env: VecEnv, algo: str, settings: Hyperparameters, seed: int, device: str, before: Path | None
+    env: VecEnv,
+    algo: str,
+    settings: Hyperparameters,
+    policy: str | type[PairedPolicy],
+    seed: int,
+    device: str,
+    before: Path | None,
 ) -> BaseAlgorithm:
     if before is not None:
         return load_model(before, algo, device, env)
     try:
-        return algorithm(algo).load()(policy=settings.policy, env=env, seed=seed, device=device, **settings.built())
+        model = algorithm(algo).load()(policy=policy, env=env, seed=seed, device=device, **settings.built())
     except (TypeError, ValueError, AssertionError) as error:
         raise SpecError(
             f"algorithm {algo!r} refuses its hyperparameters {dict(settings.arguments)}: {error}"
         ) from error
+    if settings.idle_at_first is not None:
+        _begin_idle(model, settings.idle_at_first)
+    return model
+
+
+def _begin_idle(model: BaseAlgorithm, share: float) -> None:
+    """Let an untrained policy choose the lowest level of each choice with about this probability."""
+    space, net = model.action_space, getattr(model.policy, "action_net", None)
+    if net is None or not isinstance(space, Discrete | MultiDiscrete):
+        raise SpecError(
+            f"idle_at_first is {share}, with {type(model).__name__} on {type(space).__name__} actions; allowed: an "
+            "actor-critic that chooses between levels. Remove idle_at_first."
+        )
+    levels = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec)
+    with torch.no_grad():
+        for first, others in zip(np.cumsum(levels) - levels, levels - 1, strict=True):
+            net.bias[first] += float(np.log(others * share / (1.0 - share)))
