@@ -31,7 +31,7 @@ ZOO = {
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_files_name_only_known_keys(name: str) -> None:
     entries = yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
-    known = ZOO | {"paired_with"} | set(inspect.signature(algorithm(name).load()).parameters)
+    known = ZOO | {"paired_with", "idle_at_first"} | set(inspect.signature(algorithm(name).load()).parameters)
     assert "default" in entries
     for env_id, entry in entries.items():
         assert set(entry) <= known, env_id

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.twins.heads import BinaryHead, ChangeHead, LevelHead, ZeroInflatedHead, head_for
+from twingym.twins.heads import BinaryHead, ChangeHead, CountHead, LevelHead, ZeroInflatedHead, head_for
 from twingym.twins.variables import Variable
 
 U = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
@@ -16,7 +16,9 @@ def parameters(head, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=head.width)).expand(len(U), -1)
 
 
-@pytest.mark.parametrize("head", [ChangeHead(0.05), ZeroInflatedHead(0.2), BinaryHead(absorbing=False), LevelHead(7)])
+@pytest.mark.parametrize(
+    "head", [ChangeHead(0.05), ZeroInflatedHead(0.2), BinaryHead(absorbing=False), LevelHead(7), CountHead(7)]
+)
 def test_icdf_inverts_cdf(head):
     params, last = parameters(head), torch.full_like(U, 0.2)
     values = head.icdf(params, U, last)
@@ -44,21 +46,33 @@ def test_density_and_atoms_integrate_to_one(head):
         assert inside + float(atoms.sum()) == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("head", [BinaryHead(absorbing=False), LevelHead(5)])
+@pytest.mark.parametrize("head", [BinaryHead(absorbing=False), LevelHead(5), CountHead(5)])
 def test_probabilities_sum_to_one(head):
-    levels = 2 if isinstance(head, BinaryHead) else head.width
+    levels = 2 if isinstance(head, BinaryHead) else head.levels
     values = torch.linspace(-1.0, 1.0, levels, dtype=torch.float64)
     params = parameters(head)[:1].expand(levels, -1)
     assert float(head.log_prob(params, values, torch.zeros(levels)).exp().sum()) == pytest.approx(1.0)
 
 
-def test_samples_follow_the_density():
-    head = LevelHead(4)
+@pytest.mark.parametrize("head", [LevelHead(4), CountHead(4)])
+def test_samples_follow_the_density(head):
     params = parameters(head)[:1].expand(40000, -1)
     u = torch.from_numpy(np.random.default_rng(2).random(40000))
     drawn = head.icdf(params, u, torch.zeros(40000))
     share = torch.bincount(head._index(drawn), minlength=4) / 40000
-    assert torch.allclose(share.double(), torch.softmax(params[0], -1), atol=0.01)
+    assert torch.allclose(share.double(), torch.softmax(head.logits(params[0]), -1), atol=0.01)
+
+
+def test_a_count_can_be_poisson_or_have_more_zeros():
+    head, counts = CountHead(30), torch.arange(30, dtype=torch.float64)
+    values, last = counts / 14.5 - 1.0, torch.zeros(30)
+    poisson = torch.distributions.Poisson(torch.tensor(1.7, dtype=torch.float64)).log_prob(counts)
+    params = torch.tensor([math.log(1.7), 0.0, 0.0], dtype=torch.float64).expand(30, -1)
+    assert torch.allclose(head.log_prob(params, values, last), poisson, atol=1e-6)
+    assert float(head.mean(params[:1], last[:1])) == pytest.approx(1.7)
+    more = head.log_prob(params + torch.tensor([0.0, 0.0, 0.8]), values, last) - poisson
+    assert float(more[0] - more[1]) == pytest.approx(0.8, abs=1e-6)
+    assert torch.allclose(more[1:], more[1:2])  # the others keep their proportions
 
 
 def test_an_absorbed_variable_never_returns():
@@ -88,5 +102,7 @@ def test_kind_decides_the_head():
     assert isinstance(head_for(Variable("a", "U", 0.0, 9.0, scale="log", knee=1.0)), ZeroInflatedHead)
     assert isinstance(head_for(Variable("b", "U", 0.0, 9.0)), ChangeHead)
     assert isinstance(head_for(Variable("c", kind="event")), BinaryHead)
-    assert head_for(Variable("d", "", 0.0, 6.0, kind="count")).width == 7
+    assert head_for(Variable("d", "", 0.0, 6.0, kind="count")).levels == 7
+    assert isinstance(head_for(Variable("d", "", 0.0, 6.0, kind="count")), CountHead)
+    assert head_for(Variable("f", kind="categorical", levels=("x", "y", "z"))).width == 3
     assert math.isclose(head_for(Variable("e", "U", 0.0, 10.0, change=1.0)).unit, 0.2)

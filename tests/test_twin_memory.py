@@ -32,26 +32,30 @@ def test_counts_after_a_known_past_are_those_of_the_course(scenario, model):
     state, data = bring(scenario, model.dynamics(), courses, STOPS, 3), dataset(courses, scenario.twin_spec())
     place = np.argsort(np.argsort(courses.ids, kind="stable"))
     for row, stop in enumerate(STOPS):
-        for name in ("value", "present", "age", "total", "idle", "birth", "tenure"):
+        for name in ("value", "present", "age", "total", "idle", "birth", "tenure", "chosen", "given"):
             mine, theirs = getattr(state.seen, name)[row], getattr(data.seen, name)[place[row], stop + 1]
             np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5, err_msg=f"{name} of {row}")
-        np.testing.assert_array_equal(state.given[row].numpy(), data.given[place[row], stop].numpy())
     observed = courses.observed[0, : STOPS[0] + 1]
     np.testing.assert_allclose(
-        state.seen.total[0, 0] * scenario.variable("purchases").high, observed[:, 0].sum(), rtol=1e-5
+        state.seen.total[0, 0, 0] * scenario.variable("purchases").high, observed[:, 0].sum(), rtol=1e-5
     )
     assert state.seen.tenure[0] == STOPS[0]
     assert state.seen.idle[0, 0] == STOPS[0] - np.flatnonzero(observed[:, 0])[-1]
     for kind in (1, 2, 3):
-        assert state.given[0, kind - 1] == (courses.delivered[0, : STOPS[0], 0] == kind).sum()
-    assert state.given.sum() > 0
+        under = courses.delivered[0, : STOPS[0], 0] == kind
+        assert state.seen.given[0, kind - 1] == under.sum()
+        np.testing.assert_allclose(
+            state.seen.total[0, 0, kind] * scenario.variable("purchases").high, observed[1:, 0][under].sum(), rtol=1e-5
+        )
+    assert state.seen.given.sum() > 0
+    assert (state.seen.total[:, :, 1:] > 0.0).any()
 
 
 @torch.inference_mode()
 def test_decoding_with_counts_equals_the_network_on_whole_courses(scenario, model):
     courses = record(scenario, people("train", 9), 4, 60, scenario.fidelity).courses
     data = dataset(courses, scenario.twin_spec())
-    tokens = model.network.tokens(data.seen, data.actions, data.given, data.inputs, data.traits[:, None])
+    tokens = model.network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])
     cache = model.network.trunk.empty_cache(9)
     decoded = torch.stack([model.network.trunk.decode(tokens[:, t], cache) for t in range(tokens.shape[1])], dim=1)
     assert (decoded - model.network.trunk(tokens)).abs().max() < 1e-5
@@ -61,7 +65,7 @@ def test_a_missing_value_neither_counts_nor_ends_a_wait():
     seen = Seen.unborn(1, 1)
     units = torch.ones(1)
     for value, present in ((0.0, 1.0), (1.0, 0.0), (-1.0, 1.0)):
-        seen = advance_seen(seen, torch.tensor([[value]]), torch.tensor([[present]]), units)
+        seen = advance_seen(seen, torch.tensor([[value]]), torch.tensor([[present]]), units, torch.zeros(1, 0))
     assert seen.total.item() == 0.5
     assert seen.idle.item() == 2.0
     assert seen.tenure.item() == 2.0

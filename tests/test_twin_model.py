@@ -111,7 +111,7 @@ def test_a_recorded_past_is_what_the_network_sees(scenario, model, courses):
     """Stepping with ``observe`` gives the hidden state of the network on the encoded course."""
     dynamics, data = model.dynamics(), dataset(courses, scenario.twin_spec())
     order = np.argsort(courses.ids, kind="stable")
-    tokens = model.network.tokens(data.seen, data.actions, data.given, data.inputs, data.traits[:, None])
+    tokens = model.network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])
     with torch.inference_mode():
         hidden = model.network.trunk(tokens)
     state = bring(scenario, dynamics, courses, np.full(16, STEPS - 1), 3)
