@@ -122,6 +122,9 @@ def plot_courses(
         ax.plot(times, mean, color=COLOURS[0], lw=1.8, label="mean", zorder=3)
         n = int(courses.groups["n"].iloc[0]) if isinstance(courses, CourseMoments) else len(courses.who)
         ax.set_title(f"{name} ({evaluation.dynamics}, {n} courses)", fontsize=10, loc="left")
+        if not np.isfinite(mean).any():
+            said = "everybody's course had ended by then"
+            ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", color=QUIET, fontsize=9)
         ax.set_ylabel(_label(scenario, shown))
         clean(ax)
         ax.set_xlim(times[0], times[-1])

@@ -24,7 +24,7 @@ from twingym.scenarios.scenario import Scenario
 
 Facts = Mapping[str, str | int | float | bool]
 EXPLOITATION = "gap/exploitation"
-NOT_TRAINED: Facts = {"algorithm": "rule", "seed": "", "trained_on": ""}
+NOT_TRAINED: Facts = {"seed": "", "trained_on": ""}
 
 
 def write_board(
@@ -50,7 +50,8 @@ def write_board(
         found = policy_scalars([main]) | _gap(comparison, policy)
         with SummaryWriter(str(folder / policy)) as writer:
             _level(writer, found, steps)
-            columns = {**NOT_TRAINED, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
+            # The table has no column of names, and cuts off its trial ids.
+            columns = {"algorithm": f"rule: {policy}", **NOT_TRAINED, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
             for summary in hparams(columns, _measured(main.scenario, found)):
                 writer.file_writer.add_summary(summary)
         if TWIN in places and REFERENCE in places:
