@@ -18,8 +18,8 @@ class Args:
 
     dynamics: str = "transformer"
     """What moves the people in training: transformer or reference."""
-    n_timesteps: int | None = None
-    """Training steps over all twins; by default those of agents/hyperparams/ppo.yml."""
+    n_timesteps: int = 1_200_000
+    """Training steps over all twins; agents/hyperparams/ppo.yml has more, for better agents."""
     people: int = 200
     """Test people whom all policies are judged on."""
     horizon: int | None = None

@@ -21,7 +21,7 @@ from twingym.twins.fit import FitConfig, fit_twin
 from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
-STEPS = 3_500_000
+STEPS, STEPS_OF_ALL_LIVES = 3_500_000, 9_000_000  # the latter fit in 6 GB
 MOST_HELD_OUT = 3_000
 
 
@@ -34,7 +34,8 @@ class Args:
     out: Path | None = None
     """Folder for weights and card; default: the scenario's own."""
     people: int = 0
-    """People of the train split whose courses are recorded; default: enough for 3.5 million steps."""
+    """People of the train split whose courses are recorded; default: enough for 3.5 million steps, or for 9
+    million in all of their lives, whichever is fewer."""
     held_out: int = 0
     """People of the validation split, who decide when to stop; default: a twelfth as many, at most 3,000."""
     horizon: int = 0
@@ -66,12 +67,13 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    learners = args.people or -(-STEPS // horizon)
+    learners = args.people or min(-(-STEPS // horizon), STEPS_OF_ALL_LIVES // (horizon * scenario.mixture.lives))
     ids = [*people("train", learners), *people("validation", args.held_out or min(-(-learners // 12), MOST_HELD_OUT))]
-    console.print(f"recording {len(ids)} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
-    courses = collect(scenario, ids, args.seed, horizon=horizon)
+    courses = len(ids) * scenario.mixture.lives
+    console.print(f"recording {courses} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
+    source = collect(scenario, ids, args.seed, horizon=horizon)
     config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)
-    model = fit_twin(courses, scenario.twin_spec(), folder, config, progress=True)
+    model = fit_twin(source, scenario.twin_spec(), folder, config, progress=True)
     model.save(folder)
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
     if args.card and scenario.reference is not None and scenario.fidelity is not None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from twingym.agents.algorithms import algorithm
 from twingym.agents.export import SUBFOLDER as POLICY
 from twingym.agents.export import export_policy
@@ -54,6 +56,8 @@ class Args:
     """Hyperparameters to change, such as learning_rate:0.001 batch_size:4096."""
     device: str = "cpu"
     """Torch device of the agent."""
+    num_threads: int = 1
+    """Torch threads: for networks this small more of them only wait for each other."""
     weights: Path | None = None
     """Folder of a twin model other than the scenario's own."""
     log_folder: Path = Path("runs")
@@ -88,6 +92,7 @@ def run(args: Args) -> int:
         path = args.out or free_path(args.log_folder, args.algo, scenario.id)
         folder = RunDir.create(path, {"verb": VERB, "args": plain(args), **describe(scenario)})
     page.print(f"run: {folder.path}")
+    torch.set_num_threads(args.num_threads)
     done = train(
         scenario,
         args.algo,
@@ -116,12 +121,14 @@ def check(args: Args, scenario: Scenario) -> None:
 
     Raises:
         UnknownNameError: If an algorithm, hyperparameter, rule or dynamics is unknown; suggests the nearest.
-        SpecError: If the algorithm cannot learn on these actions.
+        SpecError: If the algorithm cannot learn on these actions, or a number is impossible.
         WeightsError: If the twin model is missing, corrupt or foreign.
     """
     chosen = algorithm(args.algo)
     hyperparameters(chosen, scenario.env_id, parsed(args.hyperparams))
     chosen.check(ActionMap(scenario).space, scenario.id)
+    if args.num_threads < 1:
+        raise SpecError(f"num_threads is {args.num_threads}; allowed: 1 or more.")
     for rule in args.eval_rules or ():
         scenario.rule(rule)
     resolve(scenario, args.dynamics, args.weights)
