@@ -24,6 +24,7 @@ CLINICIAN_EPSILON = 0.05
 EXPLORATORY_EPSILON = (0.1, 0.5)
 CONTACT_RATE = (0.03, 0.6)
 FAVOURED = 0.7  # of a randomised person's contacts are of one kind
+HABIT_LASTS = (4.0, 48.0)  # steps
 
 
 class AmountLaw:
@@ -106,9 +107,10 @@ class AmountLaw:
 class LevelLaw:
     """How levels are chosen around what a rule proposes.
 
-    With probability epsilon a uniformly random level replaces the rule's. Randomised people get a level above
-    the lowest (which stands for nothing) at a contact rate of their own, log-uniform, and mostly of one kind: so each
-    kind is met alone as well as among others, rarely as well as often.
+    With probability epsilon a uniformly random level replaces the rule's. Randomised people get a level above the
+    lowest (which stands for nothing) at a contact rate of their own, log-uniform, and mostly of one kind; after some
+    time by another such habit, and so on by turns. So each kind is met alone as well as among others, rarely as well
+    as often, at first as well as after others.
     """
 
     per_person = 6
@@ -125,19 +127,24 @@ class LevelLaw:
         self._levels = levels
         self._random = mode == RANDOMISED
         self._epsilon = np.where(mode == EXPLORATORY, _between(own[:, 0], *EXPLORATORY_EPSILON), CLINICIAN_EPSILON)
-        self._rate = np.exp(_between(own[:, 1], *np.log(CONTACT_RATE)))
-        self._favourite = own[:, 2]
+        self._rate = np.exp(_between(own[:, [1, 3]], *np.log(CONTACT_RATE)))  # (N, 2), one column per habit
+        self._favourite = own[:, [2, 4]]
+        self._lasts = _between(own[:, 5], *HABIT_LASTS)
+        self._steps = 0
 
     def chances(self, proposed: Floats) -> list[Floats]:
-        """Return the probability of each level, (N, levels) per intervention, given proposals (N, A)."""
-        found = []
+        """Return the next step's probability of each level, (N, levels) per intervention, given proposals (N, A)."""
+        found, rows = [], np.arange(len(proposed))
+        habit = (self._steps // self._lasts).astype(np.intp) % 2
+        rate, share = self._rate[rows, habit], self._favourite[rows, habit]
+        self._steps += 1
         for column, count in enumerate(self._levels):
             rule = np.arange(count) == proposed[:, column : column + 1]
             mixed = (1.0 - self._epsilon[:, None]) * rule + self._epsilon[:, None] / count
-            favourite = 1 + np.minimum((self._favourite * (count - 1)).astype(np.intp), count - 2)
+            favourite = 1 + np.minimum((share * (count - 1)).astype(np.intp), count - 2)
             kinds = (1.0 - FAVOURED) / (count - 1) + FAVOURED * (np.arange(count) == favourite[:, None])
-            contact = self._rate[:, None] * kinds
-            contact[:, 0] = 1.0 - self._rate
+            contact = rate[:, None] * kinds
+            contact[:, 0] = 1.0 - rate
             found.append(np.where(self._random[:, None], contact, mixed))
         return found
 

@@ -9,7 +9,7 @@ from twingym.evaluation.replay import Record, bring, record
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
-from twingym.twins.dynamics import Dynamics
+from twingym.twins.dynamics import Dynamics, Uncertain
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
@@ -24,6 +24,8 @@ def branches(
     samples: int,
 ) -> dict[str, Floats]:
     """Continue everybody from the same past under each of the plan's doses, with the same luck.
+
+    A twin model's heads take turns over the samples: the effect is that of the model as a whole.
 
     Args:
         scenario: Whose people these are.
@@ -44,6 +46,8 @@ def branches(
     means = {}
     for label, dose in plan.doses.items():
         state, observed = dynamics.take(start, rows), courses.observed[rows, now]
+        if isinstance(dynamics, Uncertain):
+            state = dynamics.bind(state, luck % dynamics.heads)
         total = np.zeros((samples, count))
         for t in range(plan.effect_steps):
             noise = uniforms(seed, courses.ids[rows], luck, Stream.DYNAMICS, t + 1, dynamics.noise_width)

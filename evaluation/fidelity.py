@@ -93,7 +93,8 @@ def fidelity(
     }
     if values:
         held_out, seeds = people("test", plan.policy_people), range(seed, seed + effort.policy_seeds)
-        report["policies"] = policy_values(scenario, plan, dynamics, policies or {}, held_out, list(seeds))
+        anchor = people("test", plan.anchor_people) if plan.anchor_people else None
+        report["policies"] = policy_values(scenario, plan, dynamics, policies or {}, held_out, list(seeds), anchor)
         report["drift"] = drift(scenario, plan, dynamics, count, seed)
     return report
 

@@ -26,8 +26,12 @@ def policy_values(
     policies: Mapping[str, Any],
     ids: Ids,
     seeds: Sequence[int],
+    anchor: Ids | None = None,
 ) -> dict[str, Any]:
     """Evaluate policies on both dynamics, with the same people and luck.
+
+    Where people differ much more than policies do, a policy's value is mostly who was met: with ``anchor``, the first
+    policy is evaluated on these people too, and a policy's value is its value there plus the paired difference from it.
 
     Args:
         scenario: A scenario with a reference.
@@ -36,6 +40,7 @@ def policy_values(
         policies: Further policies (anything with ``predict``) by name.
         ids: Held-out people.
         seeds: Runs of luck per person.
+        anchor: Many more held-out people.
 
     Returns:
         ``values``: per policy [twin model, reference, standard error of the reference]; ``tau`` over the ``pairs`` that
@@ -49,23 +54,39 @@ def policy_values(
         },
         **policies,
     }
-    mine: dict[str, Floats] = {}
-    theirs: dict[str, Floats] = {}
-    for name, policy in everything.items():
-        for values, world in ((mine, dynamics), (theirs, "reference")):
-            result = evaluate(policy, scenario, ids, seeds, dynamics=world, name=name, horizon=plan.policy_steps)
-            values[name] = result.episodes.groupby("twin")[plan.metric].mean().sort_index().to_numpy()
+
+    def by_person(name: str, who: Ids, world: str | Dynamics) -> Floats:
+        result = evaluate(everything[name], scenario, who, seeds, dynamics=world, name=name, horizon=plan.policy_steps)
+        return np.asarray(result.episodes.groupby("twin")[plan.metric].mean().sort_index())
+
+    first = next(iter(everything))
+    worlds: list[dict[str, Floats]] = []
+    errors: dict[str, float] = {}
+    for world in (dynamics, "reference"):
+        values = {name: by_person(name, ids, world) for name in everything}
+        errors = {name: _error(v) for name, v in values.items()}
+        if anchor is not None:
+            many = by_person(first, anchor, world)
+            errors = {name: float(np.hypot(_error(many), _error(v - values[first]))) for name, v in values.items()}
+            values = {name: v + (many.mean() - values[first].mean()) for name, v in values.items()}
+        worlds.append(values)
+    mine, theirs = worlds
     return {
         "values": {
             name: [
                 float(mine[name].mean()),
                 float(theirs[name].mean()),
-                float(theirs[name].std(ddof=1) / np.sqrt(len(ids))),
+                errors[name],
             ]
             for name in everything
         },
         **order(mine, theirs),
     }
+
+
+def _error(values: Floats) -> float:
+    """Standard error of the mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def order(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str, float]:

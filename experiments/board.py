@@ -51,7 +51,8 @@ def write_board(
         with SummaryWriter(str(folder / policy)) as writer:
             _level(writer, found, steps)
             # The table has no column of names, and cuts off its trial ids.
-            columns = {"algorithm": f"rule: {policy}", **NOT_TRAINED, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
+            rule = {"algorithm": f"rule: {policy}"}
+            columns = {**rule, **NOT_TRAINED, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
             for summary in hparams(columns, _measured(main.scenario, found)):
                 writer.file_writer.add_summary(summary)
         if TWIN in places and REFERENCE in places:

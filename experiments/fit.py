@@ -22,7 +22,7 @@ from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
 STEPS, STEPS_OF_ALL_LIVES = 3_500_000, 9_000_000  # the latter fit in 6 GB
-MOST_HELD_OUT = 3_000
+MOST_HELD_OUT = 6_000  # courses
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Args:
     """People of the train split whose courses are recorded; default: enough for 3.5 million steps, or for 9
     million in all of their lives, whichever is fewer."""
     held_out: int = 0
-    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 3,000."""
+    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 6,000
+    courses."""
     horizon: int = 0
     """Steps per course; default: two training episodes, or one where the problem ends there."""
     epochs: int = 45
@@ -68,9 +69,10 @@ def fit(args: Args) -> TwinModel:
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
     learners = args.people or min(-(-STEPS // horizon), STEPS_OF_ALL_LIVES // (horizon * scenario.mixture.lives))
-    ids = [*people("train", learners), *people("validation", args.held_out or min(-(-learners // 12), MOST_HELD_OUT))]
-    courses = len(ids) * scenario.mixture.lives
-    console.print(f"recording {courses} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
+    lives = scenario.mixture.lives
+    held_out = min(-(-learners // 12), MOST_HELD_OUT // lives)
+    ids = [*people("train", learners), *people("validation", args.held_out or held_out)]
+    console.print(f"recording {len(ids) * lives} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
     source = collect(scenario, ids, args.seed, horizon=horizon)
     config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)
     model = fit_twin(source, scenario.twin_spec(), folder, config, progress=True)

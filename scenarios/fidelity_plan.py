@@ -43,6 +43,8 @@ class FidelityPlan:
         tolerance: Largest difference of a policy's metric between twin model and reference.
         policy_steps: Steps over which policies are compared.
         policy_people: Held-out people on whom policies are compared.
+        anchor_people: More of them, on whom the first policy is evaluated too; see
+            :func:`~twingym.evaluation.policy_values.policy_values`. 0 for none.
         shift: From scheduled amounts (N, T, A) and a factor per person (N,) to amounts that leave the training data.
         shifts: The factors; used to rank disagreement against error.
         drift: Name of the policy whose courses are compared over the judged horizon.
@@ -68,5 +70,6 @@ class FidelityPlan:
     people: int = 300
     effect_samples: int = 20
     policy_people: int = 300
+    anchor_people: int = 0
     permit: Callable[[Floats, Floats], Floats] = as_intended
     shifts: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)

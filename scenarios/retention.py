@@ -214,8 +214,9 @@ def build(constants: Constants) -> Scenario:
         rules=RULES,
         baseline="never",
         behaviour={"every_k_weeks": 4.0, "recency": 2.0, "p_alive": 2.0, "never": 1.0, "blanket": 1.0},
-        # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided.
-        mixture=Mixture(clinician=0.15, exploratory=0.15, randomised=0.7),
+        # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided, in
+        # one person with the same luck.
+        mixture=Mixture(clinician=0.1, exploratory=0.1, randomised=0.8, lives=4),
         window=WEEKS + 1,
         fidelity=PLAN,
         parameters=constants,

@@ -1,10 +1,16 @@
 """Are CRPS, ranks and rank correlations what their definitions say?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from twingym.evaluation.policy_values import order
+from twingym.envs import RulePolicy
+from twingym.evaluation import evaluate
+from twingym.evaluation.policy_values import order, policy_values
 from twingym.evaluation.scores import covered, crps, rank, rank_correlation, skill
+from twingym.scenarios import get
+from twingym.twins import people
 
 
 def test_crps_equals_its_definition_and_ignores_ended_samples():
@@ -56,3 +62,23 @@ def test_order_counts_resolved_pairs_only():
     assert found["pairs"] == 5
     assert found["tau"] == pytest.approx(1 - 2 / 5)
     assert found["worst"] == pytest.approx(1.0)
+
+
+def test_values_are_the_first_policys_on_many_people_plus_paired_differences():
+    scenario = get("Retention-v0")
+    plan = replace(scenario.fidelity, policies={"none": ("never", {}), "all": ("blanket", {})}, policy_steps=10)
+    few, many = people("test", 300), people("test", 3000)
+
+    def returns(rule, who):
+        policy = RulePolicy(scenario, rule)
+        return evaluate(policy, scenario, who, (0,), "reference", horizon=10).episodes["return"].to_numpy()
+
+    none, everybody, anchor = returns("never", few), returns("blanket", few), returns("never", many)
+    plain = policy_values(scenario, plan, scenario.reference(), {}, few, [0])["values"]
+    assert plain["all"][:2] == [pytest.approx(everybody.mean())] * 2
+    assert plain["all"][2] == pytest.approx(everybody.std(ddof=1) / 300**0.5)
+    found = policy_values(scenario, plan, scenario.reference(), {}, few, [0], many)["values"]
+    assert found["none"][:2] == [pytest.approx(anchor.mean())] * 2
+    assert found["none"][2] == pytest.approx(anchor.std(ddof=1) / 3000**0.5)
+    assert found["all"][1] == pytest.approx(anchor.mean() + (everybody - none).mean())
+    assert found["none"][2] < found["all"][2] < plain["all"][2]

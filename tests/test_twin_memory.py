@@ -61,6 +61,24 @@ def test_decoding_with_counts_equals_the_network_on_whole_courses(scenario, mode
     assert (decoded - model.network.trunk(tokens)).abs().max() < 1e-5
 
 
+@torch.inference_mode()
+def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(scenario):
+    network = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
+    torch.nn.init.normal_(network.wide.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    data = dataset(record(scenario, people("train", 9), 4, 30, scenario.fidelity).courses, scenario.twin_spec())
+    tokens = network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])[:, 25]
+    hidden, last = torch.randn(9, SMALL.width), data.seen.last[:, 25]
+    nothing = torch.full((9, 4), -1.0)
+    log_prob = network.log_prob(hidden, tokens, nothing, torch.ones(9, 4), last)[1, :, 0]  # of no purchase, by head 1
+    for side, bought in ((-1e-4, False), (1e-4, True)):
+        u = torch.full((9, 4), 0.5)
+        u[:, 0] = log_prob.exp() + side
+        drawn, _ = network.sample(hidden, tokens, u, last, torch.ones(9, dtype=torch.int64))
+        assert ((drawn[:, 0] > -1.0) == bought).all()
+    without = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
+    assert not torch.allclose(without.log_prob(hidden, tokens, nothing, torch.ones(9, 4), last)[1, :, 0], log_prob)
+
+
 def test_a_missing_value_neither_counts_nor_ends_a_wait():
     seen = Seen.unborn(1, 1)
     units = torch.ones(1)
@@ -76,3 +94,4 @@ def test_a_scenario_of_amounts_alone_keeps_no_counts():
     assert network.spec.encode_choices(np.zeros((3, 1))).shape == (3, 0)
     assert TwinNetwork.untrained(get("Retention-v0").twin_spec(), SMALL)._counted == COUNTED
     assert network._counted == []
+    assert network.wide is None

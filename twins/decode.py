@@ -30,7 +30,7 @@ class TwinState:
         cache: Keys and values of past tokens.
         traits: Encoded traits, (N, F).
         own: Raw traits that bound interventions per person, by name, each (N,).
-        given: How often each level was delivered, (N, L).
+        chosen: Levels delivered in the last step, (N, L).
         seen: What the next token will say was observed.
         before: What was known before that observation, so that it can be replaced.
         head: Ensemble head each person is bound to, (N,).
@@ -41,7 +41,7 @@ class TwinState:
     cache: RingCache
     traits: Tensor
     own: dict[str, Floats]
-    given: Tensor
+    chosen: Tensor
     seen: Seen
     before: Seen
     head: Tensor
@@ -69,14 +69,12 @@ class TransformerDynamics:
     def initial(self, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[TwinState, Floats]:
         """Begin a course for every person."""
         state = self._unborn(cohort, noise)
-        hidden = self.network.trunk.decode(self._birth_tokens(state), state.cache)
-        return state, self._draw(state, hidden, noise)
+        return state, self._draw(state, self._birth_tokens(state), noise)
 
     @torch.inference_mode()
     def step(self, state: TwinState, action: Floats, inputs: Floats, noise: Floats) -> tuple[TwinState, Floats]:
         """Move everyone one time step."""
-        hidden = self.network.trunk.decode(self._tokens(state, action, inputs), state.cache)
-        return state, self._draw(state, hidden, noise)
+        return state, self._draw(state, self._tokens(state, action, inputs), noise)
 
     @torch.inference_mode()
     def restart(
@@ -95,7 +93,7 @@ class TransformerDynamics:
         state.cache.birth[where] = state.cache.clock - 1
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.spread[where] = fresh.spread[:count]
-        state.given = state.given.index_fill(0, where, 0.0)
+        state.chosen = state.chosen.index_fill(0, where, 0.0)
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
             state.own[name][rows] = values[:count]
@@ -116,7 +114,7 @@ class TransformerDynamics:
             state.cache.take(where),
             state.traits[where],
             {name: values[where.numpy()] for name, values in state.own.items()},
-            state.given[where],
+            state.chosen[where],
             state.seen.each(lambda tensor: tensor[where]),
             state.before.each(lambda tensor: tensor[where]),
             state.head[where],
@@ -150,16 +148,15 @@ class TransformerDynamics:
             full[rows] = observed
             observed = full
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
-        told = advance_seen(state.before, value, mask, self.network.units)
-        chosen = torch.zeros(len(state.head), 1, dtype=torch.bool)
-        chosen[: state.count] = True
-        if rows is not None:
-            chosen[:] = False
-            chosen[torch.from_numpy(np.asarray(rows, dtype=np.int64))] = True
+        told = advance_seen(state.before, value, mask, self.network.units, state.chosen)
+        told_to = torch.zeros(len(state.head), dtype=torch.bool)
+        told_to[torch.arange(state.count) if rows is None else torch.from_numpy(np.asarray(rows, dtype=np.int64))] = (
+            True
+        )
 
         def replace(tensors: list[Tensor]) -> Tensor:
             new, old = tensors
-            return torch.where(chosen if new.ndim == 2 else chosen[:, 0], new, old)
+            return torch.where(told_to.view(-1, *[1] * (new.ndim - 1)), new, old)
 
         state.seen = Seen.join([told, state.seen], replace)
         return state
@@ -170,12 +167,12 @@ class TransformerDynamics:
         count, width = len(cohort), len(self.spec.modelled)
         traits = {name: _padded(values) for name, values in cohort.traits.items()}
         rows = max(count, LEAST_ROWS)
-        unborn = Seen.unborn(rows, width)
+        unborn = Seen.unborn(rows, width, self.spec.choices)
         return TwinState(
             cache=self.network.trunk.empty_cache(rows),
             traits=_float(self.spec.encode_traits(traits)).expand(rows, -1).contiguous(),
             own={name: traits[name] for name in set(self.spec.own_bounds.values())},
-            given=_float(self.spec.encode_choices(np.zeros((rows, len(self.spec.interventions))))),
+            chosen=unborn.chosen,
             seen=unborn,
             before=unborn,
             head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
@@ -190,25 +187,26 @@ class TransformerDynamics:
             rows, self.spec.encode_actions(np.zeros((1, len(self.spec.interventions))), ones).shape[-1]
         )
         inputs = torch.zeros(rows, self.spec.encode_inputs(np.zeros((1, len(self.spec.inputs)))).shape[-1])
-        return self.network.tokens(state.seen, actions, state.given, inputs, state.traits)
+        return self.network.tokens(state.seen, actions, inputs, state.traits)
 
     def _tokens(self, state: TwinState, action: Floats, inputs: Floats) -> Tensor:
         delivered = _padded(action)
-        state.given = state.given + _float(self.spec.encode_choices(delivered))
+        state.chosen = _float(self.spec.encode_choices(delivered))
         actions = _float(self.spec.encode_actions(delivered, state.own))
         inputs_now = _float(self.spec.encode_inputs(_padded(inputs)))
-        return self.network.tokens(state.seen, actions, state.given, inputs_now, state.traits)
+        return self.network.tokens(state.seen, actions, inputs_now, state.traits)
 
-    def _draw(self, state: TwinState, hidden: Tensor, noise: Floats) -> Floats:
+    def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
+        hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
-        value, state.spread = self.network.sample(hidden, u, state.seen.last, state.head)
+        value, state.spread = self.network.sample(hidden, tokens, u, state.seen.last, state.head)
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
         state.before = state.seen
-        state.seen = advance_seen(state.seen, value, torch.ones_like(value), self.network.units)
+        state.seen = advance_seen(state.seen, value, torch.ones_like(value), self.network.units, state.chosen)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from twingym.twins.cohort import Ids
 from twingym.twins.courses import Courses
@@ -29,7 +30,6 @@ class Dataset:
         ids: Person of each course, (N,).
         seen: What each token says was observed, tensors (N, T + 1, D).
         actions: Encoded interventions of each token, (N, T + 1, F); zero at birth.
-        given: How often each level was delivered so far, (N, T + 1, L).
         inputs: Encoded inputs of each token, (N, T + 1, F); zero at birth.
         traits: Encoded traits, (N, F).
         target: What was observed next, on [-1, 1], (N, T + 1, D).
@@ -40,7 +40,6 @@ class Dataset:
     ids: Ids
     seen: Seen
     actions: Tensor
-    given: Tensor
     inputs: Tensor
     traits: Tensor
     target: Tensor
@@ -78,13 +77,11 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     target, present = _float(value), _float(mask)
     columns = {name: values[:, None] for name, values in courses.traits.items()}
     actions = _after_birth(spec.encode_actions(courses.delivered, columns))
-    given = _after_birth(spec.encode_choices(courses.delivered).cumsum(axis=1))
     inputs = _after_birth(spec.encode_inputs(courses.inputs[:, :-1]))
     return Dataset(
         ids=courses.ids,
-        seen=_history(target, present, torch.tensor(spec.change_units)),
+        seen=_history(target, present, torch.tensor(spec.change_units), _float(spec.encode_choices(courses.delivered))),
         actions=actions,
-        given=given,
         inputs=inputs,
         traits=_float(spec.encode_traits(courses.traits)),
         target=target,
@@ -93,13 +90,14 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     )
 
 
-def _history(value: Tensor, present: Tensor, units: Tensor) -> Seen:
+def _history(value: Tensor, present: Tensor, units: Tensor, choices: Tensor) -> Seen:
     """What each token knows: the birth token nothing, token j + 1 the observation j, with older ones carried on."""
     n, steps, width = value.shape
-    seen = Seen.unborn(n, width)
+    before = F.pad(choices, (0, 0, 1, 0))  # (N, T + 1, L): what led to each observation
+    seen = Seen.unborn(n, width, choices.shape[-1])
     tokens = [seen]
     for t in range(steps - 1):
-        seen = advance_seen(seen, value[:, t], present[:, t], units)
+        seen = advance_seen(seen, value[:, t], present[:, t], units, before[:, t])
         tokens.append(seen)
     return Seen.join(tokens, lambda tensors: torch.stack(tensors, dim=1))
 
@@ -116,7 +114,6 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> Dataset:
         ids=data.ids[rows.numpy()],
         seen=data.seen.each(cut),
         actions=cut(data.actions),
-        given=cut(data.given),
         inputs=cut(data.inputs),
         traits=data.traits[rows][:, None],
         target=cut(data.target),
@@ -127,8 +124,8 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> Dataset:
 
 def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
     """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
-    tokens = network.tokens(batch.seen, batch.actions, batch.given, batch.inputs, batch.traits)
-    return network.log_prob(network.trunk(tokens), batch.target, batch.present, batch.seen.last)
+    tokens = network.tokens(batch.seen, batch.actions, batch.inputs, batch.traits)
+    return network.log_prob(network.trunk(tokens), tokens, batch.target, batch.present, batch.seen.last)
 
 
 def _after_birth(features: NDArray[np.float64]) -> Tensor:

@@ -54,6 +54,8 @@ def head_for(variable: Variable) -> Head:
         return ChangeHead(variable.unit_change)
     if variable.kind in ("binary", "event"):
         return BinaryHead(absorbing=variable.absorbing)
+    if variable.kind == "count":
+        return CountHead(variable.level_count)
     return LevelHead(variable.level_count)
 
 
@@ -194,30 +196,56 @@ class BinaryHead:
 
 
 class LevelHead:
-    """A probability for each of L levels (categorical variables and small counts)."""
+    """A probability for each of L levels (categorical variables)."""
 
     def __init__(self, levels: int) -> None:
         """Prepare for ``levels`` values spread evenly over [-1, 1]."""
-        self.width = levels
+        self.levels = self.width = levels
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Return the levels' log weights (..., L): here the parameters themselves."""
+        return params
 
     def _index(self, value: Tensor) -> Tensor:
-        return torch.round(0.5 * (value + 1.0) * (self.width - 1)).long().clamp(0, self.width - 1)
+        return torch.round(0.5 * (value + 1.0) * (self.levels - 1)).long().clamp(0, self.levels - 1)
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the level."""
-        return F.log_softmax(params, dim=-1).gather(-1, self._index(value)[..., None])[..., 0]
+        return F.log_softmax(self.logits(params), dim=-1).gather(-1, self._index(value)[..., None])[..., 0]
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
-        total = F.softmax(params, dim=-1).cumsum(-1)
+        total = F.softmax(self.logits(params), dim=-1).cumsum(-1)
         return total.gather(-1, self._index(value)[..., None])[..., 0].clamp(0.0, 1.0)
 
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
         """The first level whose cumulative probability reaches u."""
-        total = F.softmax(params, dim=-1).cumsum(-1)
-        index = (total < u[..., None]).sum(-1).clamp(max=self.width - 1)
-        return 2.0 * index.to(u.dtype) / (self.width - 1) - 1.0
+        total = F.softmax(self.logits(params), dim=-1).cumsum(-1)
+        index = (total < u[..., None]).sum(-1).clamp(max=self.levels - 1)
+        return 2.0 * index.to(u.dtype) / (self.levels - 1) - 1.0
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean level number."""
-        return (F.softmax(params, dim=-1) * torch.arange(self.width, dtype=params.dtype, device=params.device)).sum(-1)
+        levels = torch.arange(self.levels, dtype=params.dtype, device=params.device)
+        return (F.softmax(self.logits(params), dim=-1) * levels).sum(-1)
+
+
+class CountHead(LevelHead):
+    """Counts from 0 to L - 1: Conway-Maxwell-Poisson with extra zeros, cut off at the highest level.
+
+    Three parameters instead of L: what multiplies the rate of those who count much is then learned from all. At zero
+    they mean a Poisson count of rate one.
+
+    Source: Shmueli et al. 2005, "A useful distribution for fitting discrete data", Applied Statistics 54:127.
+    """
+
+    def __init__(self, levels: int) -> None:
+        """Prepare for counts below ``levels``."""
+        super().__init__(levels)
+        self.width = 3
+
+    def logits(self, params: Tensor) -> Tensor:
+        """Log weights (..., L) of the counts from log rate, log dispersion and log weight of zero (..., 3)."""
+        count = torch.arange(self.levels, dtype=params.dtype, device=params.device)
+        rate, dispersion, zero = (params[..., k, None] for k in range(3))
+        return count * rate - dispersion.exp() * torch.lgamma(count + 1.0) + zero * (count == 0.0)

@@ -12,6 +12,7 @@ from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
 TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
+RATE_COUNT, RATE_STEPS = 0.5, 4.0  # of a rate so far: what was counted, and in how long, before birth
 
 
 class TwinNetwork(nn.Module):
@@ -30,10 +31,17 @@ class TwinNetwork(nn.Module):
         # Amounts that are often zero: how many there were, and since when there was none, says more than the last one.
         self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
         self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
-        memory = 3 * len(self._counted) + 1 if self._counted else 0
-        features = 4 * len(spec.modelled) + memory + 1 + self._side_features()
+        levels = spec.choices
+        memory = (4 + levels) * len(self._counted) + 1 if self._counted else 0
+        features = 4 * len(spec.modelled) + memory + 1 + 2 * levels + self._side_features()
         widths = tuple(d.width for d in self.distributions)
         self.trunk = CausalTransformer(config, features, widths, spec.window)
+        # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
+        # norms of the trunk let pass for the few who count much.
+        self.wide = nn.Linear(features, sum(widths), bias=False) if self._counted else None
+        if self.wide is not None:
+            nn.init.zeros_(self.wide.weight)
+        self._widths = list(widths)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -50,15 +58,13 @@ class TwinNetwork(nn.Module):
             spec.encode_traits(ones),
             spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
             spec.encode_actions(np.zeros((1, len(spec.interventions))), ones),
-            spec.encode_choices(np.zeros((1, len(spec.interventions)))),
         )
         return sum(int(part.shape[-1]) for part in parts)
 
-    def tokens(self, seen: Seen, actions: Tensor, given: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
+    def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each, (..., F).
 
-        Actions and inputs are features as :class:`TwinSpec` encodes them, zero in the birth token; ``given`` is how
-        often each level was delivered since birth, this step included.
+        Actions and inputs are features as :class:`TwinSpec` encodes them, zero in the birth token.
         """
         parts = [
             VALUE_GAIN * seen.value,
@@ -68,7 +74,8 @@ class TwinNetwork(nn.Module):
             *self._memory(seen),
             seen.birth[..., None],
             actions,
-            torch.log1p(given),
+            seen.chosen,
+            torch.log1p(seen.given),
             inputs,
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
@@ -80,16 +87,25 @@ class TwinNetwork(nn.Module):
         most = seen.total.new_tensor(self._most)
         return [
             (seen.value[..., self._counted] > -1.0).to(seen.value.dtype) * seen.present[..., self._counted],
-            torch.log1p(most * seen.total[..., self._counted]),
+            torch.log1p(most[:, None] * seen.total[..., self._counted, :]).flatten(-2),
+            0.5 * torch.log(most * seen.total[..., self._counted, 0] + RATE_COUNT)
+            - 0.5 * torch.log(seen.tenure + RATE_STEPS)[..., None],
             0.5 * torch.log1p(seen.idle[..., self._counted]),
             0.5 * torch.log1p(seen.tenure)[..., None],
         ]
 
-    def log_prob(self, hidden: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
+    def _linear(self, tokens: Tensor) -> list[Tensor]:
+        """What every head's parameters (..., P) of each variable get from the token (..., F) itself."""
+        if self.wide is None:
+            return [tokens.new_zeros(())] * len(self._widths)
+        return list(self.wide(tokens).split(self._widths, dim=-1))
+
+    def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
 
         Args:
             hidden: Trunk output, (..., D_model).
+            tokens: What went into the trunk, (..., F).
             target: Next values on [-1, 1], (..., D).
             present: Which of them were observed, (..., D).
             last: Values before, NaN where there were none, (..., D).
@@ -97,21 +113,22 @@ class TwinNetwork(nn.Module):
         Returns:
             Shape (M, ..., D), zero where nothing was observed.
         """
-        per_head = []
+        per_head, linear = [], self._linear(tokens)
         for head in self.trunk.heads:
             z = head.block(hidden)  # type: ignore[operator]
             terms = []
             for k, distribution in enumerate(self.distributions):
-                params = head.params(z, k, target[..., :k])  # type: ignore[operator]
+                params = head.params(z, k, target[..., :k]) + linear[k]  # type: ignore[operator]
                 terms.append(distribution.log_prob(params, target[..., k], last[..., k]) * present[..., k])
             per_head.append(torch.stack(terms, dim=-1))
         return torch.stack(per_head)
 
-    def sample(self, hidden: Tensor, u: Tensor, last: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
         """Draw the next observation from the head each person is bound to.
 
         Args:
             hidden: Trunk output, (B, D_model).
+            tokens: What went into the trunk, (B, F).
             u: Uniforms, (B, D).
             last: Values before, NaN where there were none, (B, D).
             bound: Head of each person, (B,).
@@ -122,10 +139,10 @@ class TwinNetwork(nn.Module):
         features = [head.block(hidden) for head in self.trunk.heads]  # type: ignore[operator]
         rows = torch.arange(len(bound), device=bound.device)
         drawn = hidden.new_zeros(len(bound), 0)
-        spread = hidden.new_zeros(len(bound))
+        spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
         for k, distribution in enumerate(self.distributions):
             params = torch.stack(
-                [h.params(z, k, drawn) for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
+                [h.params(z, k, drawn) + linear[k] for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
             )  # (M, B, P)
             means = distribution.mean(params, last[:, k])  # (M, B)
             spread = spread + means.var(dim=0, correction=0)

@@ -11,17 +11,22 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known about the modelled variables when a token is made; any leading axes.
+    """What is known of a person when a token is made; any leading axes.
+
+    D modelled variables; L levels of all categorical interventions but the lowest ones, which stand for nothing.
 
     Attributes:
         value: Last observed values on [-1, 1], zero before the first, (..., D).
         present: Whether the value was observed at this very step, (..., D).
         age: Steps since it was, (..., D).
         change: Its last change in typical changes, zero if unknown, (..., D).
-        total: Sum of all its observed values since birth, each on [0, 1], (..., D).
+        total: Sum of all its observed values since birth, each on [0, 1], and of those alone that followed each level,
+            (..., D, 1 + L). What was observed under treatment tells less about the person than what was not.
         idle: Steps since it was last above its lower bound, or since birth, (..., D).
         birth: Whether this is the token before the first observation, (...).
         tenure: Steps since the first observation, (...).
+        chosen: Whether the step that led to the observation was one with this level, (..., L).
+        given: How often each level was delivered so far, (..., L).
     """
 
     value: Tensor
@@ -32,12 +37,15 @@ class Seen:
     idle: Tensor
     birth: Tensor
     tenure: Tensor
+    chosen: Tensor
+    given: Tensor
 
     @classmethod
-    def unborn(cls, people: int, variables: int) -> Seen:
+    def unborn(cls, people: int, variables: int, levels: int = 0) -> Seen:
         """What is known before the first observation: nothing."""
         nothing, never = torch.zeros(people, variables), torch.zeros(people)
-        return cls(nothing, nothing, nothing, nothing, nothing, nothing, torch.ones(people), never)
+        total, none = torch.zeros(people, variables, 1 + levels), torch.zeros(people, levels)
+        return cls(nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none)
 
     @classmethod
     def join(cls, parts: Sequence[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
@@ -54,18 +62,21 @@ class Seen:
         return torch.where(self.birth[..., None] > 0, torch.nan, self.value)
 
 
-def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor) -> Seen:
-    """Return what is known after observing ``value`` (..., D) where ``present`` (..., D)."""
+def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chosen: Tensor) -> Seen:
+    """Return what is known after a step with levels ``chosen`` (..., L) led to ``value`` (..., D) where ``present``."""
     known = torch.where(seen.birth[..., None] > 0, 0.0, present)
     change = (value - seen.value) / units * known * (seen.age == 0.0)
     there = present > 0
+    share = torch.where(there, 0.5 * (value + 1.0), 0.0)[..., None]  # (..., D, 1)
     return Seen(
         value=torch.where(there, value, seen.value),
         present=present,
         age=torch.where(there, 0.0, seen.age + 1.0),
         change=change,
-        total=seen.total + torch.where(there, 0.5 * (value + 1.0), 0.0),
+        total=seen.total + torch.cat([share, share * chosen[..., None, :]], dim=-1),
         idle=torch.where(there & (value > -1.0), 0.0, seen.idle + 1.0),
         birth=torch.zeros_like(seen.birth),
         tenure=torch.where(seen.birth > 0, 0.0, seen.tenure + 1.0),
+        chosen=chosen,
+        given=seen.given + chosen,
     )

@@ -117,6 +117,11 @@ class TwinSpec:
         ]
         return np.concatenate(marks, axis=-1) if marks else np.zeros((*delivered.shape[:-1], 0))
 
+    @property
+    def choices(self) -> int:
+        """L, how many levels :meth:`encode_choices` marks."""
+        return sum(len(v.levels) - 1 for v in self.interventions if v.kind == "categorical")
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
