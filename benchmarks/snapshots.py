@@ -52,6 +52,8 @@ def main(args: Args) -> None:
                 dynamics=dynamics,
                 seed=args.seed,
                 n_timesteps=args.n_timesteps,
+                # A policy that begins by doing nothing is, early on, the rule that does nothing.
+                changes={"idle_at_first": None},
                 folder=Path(scratch),
                 progress=True,
             )
