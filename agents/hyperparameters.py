@@ -98,9 +98,11 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
 
 
 def _share(value: Any) -> float | None:
-    if value is None or 0.0 < float(value) < 1.0:
-        return None if value is None else float(value)
-    raise SpecError(f"idle_at_first is {value}; allowed: a share between 0 and 1, both excluded, or null.")
+    if value is None:
+        return None
+    if not 0.0 < float(value) < 1.0:
+        raise SpecError(f"idle_at_first is {value}; allowed: a share between 0 and 1, both excluded, or null.")
+    return float(value)
 
 
 def schedule(text: str) -> Callable[[float], float]:

@@ -59,18 +59,17 @@ def policy_values(
         result = evaluate(everything[name], scenario, who, seeds, dynamics=world, name=name, horizon=plan.policy_steps)
         return np.asarray(result.episodes.groupby("twin")[plan.metric].mean().sort_index())
 
-    first = next(iter(everything))
-    worlds: list[dict[str, Floats]] = []
-    errors: dict[str, float] = {}
-    for world in (dynamics, "reference"):
+    def judged(world: str | Dynamics) -> tuple[dict[str, Floats], dict[str, float]]:
+        """Values by person, and standard errors of their means, per policy."""
         values = {name: by_person(name, ids, world) for name in everything}
-        errors = {name: _error(v) for name, v in values.items()}
-        if anchor is not None:
-            many = by_person(first, anchor, world)
-            errors = {name: float(np.hypot(_error(many), _error(v - values[first]))) for name, v in values.items()}
-            values = {name: v + (many.mean() - values[first].mean()) for name, v in values.items()}
-        worlds.append(values)
-    mine, theirs = worlds
+        if anchor is None:
+            return values, {name: _error(v) for name, v in values.items()}
+        first = next(iter(values.values()))
+        many = by_person(next(iter(values)), anchor, world)
+        errors = {name: float(np.hypot(_error(many), _error(v - first))) for name, v in values.items()}
+        return {name: v + (many.mean() - first.mean()) for name, v in values.items()}, errors
+
+    (mine, _), (theirs, errors) = judged(dynamics), judged("reference")
     return {
         "values": {
             name: [
@@ -96,7 +95,7 @@ def order(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str,
     agree = pairs = close = 0
     for a, b in combinations(theirs, 2):
         paired = theirs[a] - theirs[b]
-        if abs(paired.mean()) <= 2.0 * paired.std(ddof=1) / np.sqrt(len(paired)):
+        if abs(paired.mean()) <= 2.0 * _error(paired):
             continue
         pairs += 1
         close += abs(paired.mean()) <= CLOSE * spread

@@ -24,7 +24,6 @@ from twingym.scenarios.scenario import Scenario
 
 Facts = Mapping[str, str | int | float | bool]
 EXPLOITATION = "gap/exploitation"
-NOT_TRAINED: Facts = {"seed": "", "trained_on": ""}
 
 
 def write_board(
@@ -51,8 +50,8 @@ def write_board(
         with SummaryWriter(str(folder / policy)) as writer:
             _level(writer, found, steps)
             # The table has no column of names, and cuts off its trial ids.
-            rule = {"algorithm": f"rule: {policy}"}
-            columns = {**rule, **NOT_TRAINED, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
+            rule: Facts = {"algorithm": f"rule: {policy}", "seed": "", "trained_on": ""}
+            columns = {**rule, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
             for summary in hparams(columns, _measured(main.scenario, found)):
                 writer.file_writer.add_summary(summary)
         if TWIN in places and REFERENCE in places:

@@ -68,10 +68,10 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    learners = args.people or min(-(-STEPS // horizon), STEPS_OF_ALL_LIVES // (horizon * scenario.mixture.lives))
     lives = scenario.mixture.lives
-    held_out = min(-(-learners // 12), MOST_HELD_OUT // lives)
-    ids = [*people("train", learners), *people("validation", args.held_out or held_out)]
+    learners = args.people or min(-(-STEPS // horizon), STEPS_OF_ALL_LIVES // (horizon * lives))
+    held_out = args.held_out or min(-(-learners // 12), MOST_HELD_OUT // lives)
+    ids = [*people("train", learners), *people("validation", held_out)]
     console.print(f"recording {len(ids) * lives} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
     source = collect(scenario, ids, args.seed, horizon=horizon)
     config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)

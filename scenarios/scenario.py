@@ -127,7 +127,8 @@ class Scenario:
         reference: Builds the published mechanistic dynamics; None where there is none.
         behaviour: Rules whose exploratory versions generate training courses, with weights; see
             ``envs/behaviour.py``.
-        mixture: Shares of people who are treated by such a rule, by a rough version of it, or at random.
+        mixture: Shares of people who are treated by such a rule, by a rough version of it, or at random, and how many
+            courses each person gives.
         rules: Rule baselines by name.
         baseline: The rule over which benefit is reported.
         band: Optional safe band for plots: variable name to (low, high) in its unit.

@@ -143,16 +143,16 @@ class TransformerDynamics:
         Returns:
             The state, from which :meth:`step` goes on.
         """
-        if rows is not None:
+        told_to = torch.zeros(len(state.head), dtype=torch.bool)
+        if rows is None:
+            told_to[: state.count] = True
+        else:
+            told_to[torch.from_numpy(np.asarray(rows, dtype=np.int64))] = True
             full = np.full((state.count, observed.shape[1]), np.nan)
             full[rows] = observed
             observed = full
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
         told = advance_seen(state.before, value, mask, self.network.units, state.chosen)
-        told_to = torch.zeros(len(state.head), dtype=torch.bool)
-        told_to[torch.arange(state.count) if rows is None else torch.from_numpy(np.asarray(rows, dtype=np.int64))] = (
-            True
-        )
 
         def replace(tensors: list[Tensor]) -> Tensor:
             new, old = tensors

@@ -41,7 +41,6 @@ class TwinNetwork(nn.Module):
         self.wide = nn.Linear(features, sum(widths), bias=False) if self._counted else None
         if self.wide is not None:
             nn.init.zeros_(self.wide.weight)
-        self._widths = list(widths)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -94,11 +93,17 @@ class TwinNetwork(nn.Module):
             0.5 * torch.log1p(seen.tenure)[..., None],
         ]
 
-    def _linear(self, tokens: Tensor) -> list[Tensor]:
-        """What every head's parameters (..., P) of each variable get from the token (..., F) itself."""
+    def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """What every head's parameters (..., P) of each variable get from the token (..., F) itself; () for nothing."""
         if self.wide is None:
-            return [tokens.new_zeros(())] * len(self._widths)
-        return list(self.wide(tokens).split(self._widths, dim=-1))
+            return ()
+        return self.wide(tokens).split([d.width for d in self.distributions], dim=-1)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _params(head: nn.Module, z: Tensor, k: int, drawn: Tensor, linear: tuple[Tensor, ...]) -> Tensor:
+        """Parameters (..., P) of variable k under one head."""
+        params: Tensor = head.params(z, k, drawn)  # type: ignore[operator]
+        return params + linear[k] if linear else params
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
@@ -118,7 +123,7 @@ class TwinNetwork(nn.Module):
             z = head.block(hidden)  # type: ignore[operator]
             terms = []
             for k, distribution in enumerate(self.distributions):
-                params = head.params(z, k, target[..., :k]) + linear[k]  # type: ignore[operator]
+                params = self._params(head, z, k, target[..., :k], linear)
                 terms.append(distribution.log_prob(params, target[..., k], last[..., k]) * present[..., k])
             per_head.append(torch.stack(terms, dim=-1))
         return torch.stack(per_head)
@@ -142,7 +147,7 @@ class TwinNetwork(nn.Module):
         spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
         for k, distribution in enumerate(self.distributions):
             params = torch.stack(
-                [h.params(z, k, drawn) + linear[k] for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
+                [self._params(h, z, k, drawn, linear) for h, z in zip(self.trunk.heads, features, strict=True)]
             )  # (M, B, P)
             means = distribution.mean(params, last[:, k])  # (M, B)
             spread = spread + means.var(dim=0, correction=0)
