@@ -154,6 +154,21 @@ def test_the_other_published_form_changes_uptake_and_renal_loss_only() -> None:
         np.testing.assert_allclose(theirs - ours, changed, atol=1e-12)
 
 
+def test_a_step_is_exact_to_a_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    carbs, insulin = np.zeros(288), np.ones(288)
+    carbs[24:27], insulin[24] = 6.0, 100.0  # 90 g, and its bolus
+
+    def day() -> np.ndarray:
+        flow, state = Flow(ADULT), hovorka.at_rest(115.0, ADULT)
+        steps = zip(carbs[:, None], insulin[:, None], strict=True)
+        return np.array([hovorka.glucose(hovorka.advance(flow, state, *now, minutes=5), ADULT)[0] for now in steps])
+
+    ours = day()
+    monkeypatch.setattr(hovorka, "LONGEST_PART", 0.05)
+    np.testing.assert_allclose(ours, day(), atol=0.01)
+    assert ours.max() - ours.min() > 100.0
+
+
 def test_the_other_form_has_its_own_resting_state() -> None:
     other = Body(ADULT.weight, ADULT.sensitivity, "saturating")
     rate = hovorka.basal_rate(140.0, other)
