@@ -22,7 +22,8 @@ LARGE_AT_EVENT = 0.8
 # Levels.
 CLINICIAN_EPSILON = 0.05
 EXPLORATORY_EPSILON = (0.1, 0.5)
-CONTACT_RATE = (0.03, 0.6)
+CONTROLS = 0.25  # of randomised people: never get anything
+CONTACT_RATE = (0.02, 1.0)
 FAVOURED = 0.7  # of a randomised person's contacts are of one kind
 HABIT_LASTS = (4.0, 48.0)  # steps
 
@@ -107,10 +108,11 @@ class AmountLaw:
 class LevelLaw:
     """How levels are chosen around what a rule proposes.
 
-    With probability epsilon a uniformly random level replaces the rule's. Randomised people get a level above the
-    lowest (which stands for nothing) at a contact rate of their own, log-uniform, and mostly of one kind; after some
-    time by another such habit, and so on by turns. So each kind is met alone as well as among others, rarely as well
-    as often, at first as well as after others.
+    With probability epsilon a uniformly random level replaces the rule's. Of the randomised people a quarter are
+    controls, who always get the lowest level (which stands for nothing): what would have happened anyway is then
+    known as well as what treatment does. The others get a level above it at a contact rate of their own, log-uniform,
+    and mostly of one kind; after some time by another such habit, and so on by turns. So each kind is met alone as
+    well as among others, rarely as well as often, at first as well as after others.
     """
 
     per_person = 6
@@ -127,7 +129,8 @@ class LevelLaw:
         self._levels = levels
         self._random = mode == RANDOMISED
         self._epsilon = np.where(mode == EXPLORATORY, _between(own[:, 0], *EXPLORATORY_EPSILON), CLINICIAN_EPSILON)
-        self._rate = np.exp(_between(own[:, [1, 3]], *np.log(CONTACT_RATE)))  # (N, 2), one column per habit
+        rate = np.exp(_between(own[:, [1, 3]], *np.log(CONTACT_RATE)))  # (N, 2), one column per habit
+        self._rate = np.where(own[:, :1] < CONTROLS, 0.0, rate)
         self._favourite = own[:, [2, 4]]
         self._lasts = _between(own[:, 5], *HABIT_LASTS)
         self._steps = 0

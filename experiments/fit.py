@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -15,13 +16,14 @@ from twingym.evaluation.model_card import card, write_card
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
-from twingym.twins.cohort import people
+from twingym.twins.cohort import Ids, people
+from twingym.twins.courses import Courses
 from twingym.twins.errors import RunExistsError
 from twingym.twins.fit import FitConfig, fit_twin
 from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
-STEPS, STEPS_OF_ALL_LIVES = 3_500_000, 9_000_000  # the latter fit in 6 GB
+STEPS = 3_500_000  # of long courses
 MOST_HELD_OUT = 6_000  # courses
 
 
@@ -34,8 +36,8 @@ class Args:
     out: Path | None = None
     """Folder for weights and card; default: the scenario's own."""
     people: int = 0
-    """People of the train split whose courses are recorded; default: enough for 3.5 million steps, or for 9
-    million in all of their lives, whichever is fewer."""
+    """People of the train split; default: enough for 3.5 million steps or, where a course fits into one segment
+    and so is spent after one look, new people in every epoch."""
     held_out: int = 0
     """People of the validation split, who decide when to stop; default: a twelfth as many, at most 6,000
     courses."""
@@ -45,6 +47,8 @@ class Args:
     """At most this many epochs."""
     batches: int = 60
     """Gradient steps per epoch."""
+    ema: float = 0.995
+    """Decay of the averaged weights per gradient step."""
     seed: int = 0
     """Seed of courses, initial weights and crops."""
     threads: int = 1
@@ -68,14 +72,25 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    lives = scenario.mixture.lives
-    learners = args.people or min(-(-STEPS // horizon), STEPS_OF_ALL_LIVES // (horizon * lives))
-    held_out = args.held_out or min(-(-learners // 12), MOST_HELD_OUT // lives)
-    ids = [*people("train", learners), *people("validation", held_out)]
-    console.print(f"recording {len(ids) * lives} courses of {horizon} steps under {', '.join(scenario.behaviour)}")
-    source = collect(scenario, ids, args.seed, horizon=horizon)
-    config = FitConfig(epochs=args.epochs, batches=args.batches, seed=args.seed, threads=args.threads)
-    model = fit_twin(source, scenario.twin_spec(), folder, config, progress=True)
+    config = FitConfig(epochs=args.epochs, batches=args.batches, ema=args.ema, seed=args.seed, threads=args.threads)
+    spec, lives = scenario.twin_spec(), scenario.mixture.lives
+    rows, tokens = config.shape(horizon + 1, spec.window)
+    per_epoch = -(-config.batches * rows // lives) if tokens == horizon + 1 else 0  # new people, if any
+    learners = people("train", args.people or (args.epochs * per_epoch or -(-STEPS // horizon)))
+    held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT // lives))
+
+    def record(ids: Ids) -> Courses:
+        return collect(scenario, ids, args.seed, horizon=horizon)
+
+    def fresh(epoch: int) -> Courses:
+        return record(np.take(learners, np.arange(epoch * per_epoch, (epoch + 1) * per_epoch), mode="wrap"))
+
+    console.print(
+        f"recording {(len(learners) + len(held_out)) * lives} courses of {horizon} steps "
+        f"under {', '.join(scenario.behaviour)}{' as they are needed' if per_epoch else ''}"
+    )
+    source = record(held_out if per_epoch else np.concatenate([learners, held_out]))
+    model = fit_twin(source, spec, folder, config, fresh=fresh if per_epoch else None, progress=True)
     model.save(folder)
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
     if args.card and scenario.reference is not None and scenario.fidelity is not None:

@@ -209,7 +209,7 @@ class Flow:
 
 
 def advance(flow: Flow, state: Floats, carbs: Floats, insulin: Floats, minutes: int = 1) -> Floats:
-    """Move the state by whole minutes with the classical Runge-Kutta method, in equal parts of at most ``LONGEST_PART``.
+    """Move the state by whole minutes: classical Runge-Kutta, in equal parts of at most ``LONGEST_PART``.
 
     Args:
         flow: Right-hand side of the same N people.

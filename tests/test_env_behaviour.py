@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twingym.envs.behaviour import collect
-from twingym.envs.exploration import CONTACT_RATE, EXPLORATORY, RANDOMISED, AmountLaw, LevelLaw
+from twingym.envs.exploration import CONTACT_RATE, CONTROLS, EXPLORATORY, RANDOMISED, AmountLaw, LevelLaw
 from twingym.scenarios import get
 from twingym.scenarios.mixture import Mixture
 from twingym.twins.cohort import people
@@ -101,7 +101,7 @@ def test_lives_of_a_person_differ_by_what_treatment_caused() -> None:
     rows = np.arange(300)
     for life in (1, 2):
         parted = delivered[life] != delivered[0]
-        assert parted.any(axis=1).mean() > 0.95
+        assert parted.any(axis=1).mean() > 0.85  # two lives of sixteen are both controls', and the rare are like them
         first = np.where(parted.any(axis=1), parted.argmax(axis=1), 29)
         together = np.arange(31) <= first[:, None]
         np.testing.assert_array_equal(observed[life][together], observed[0][together])
@@ -111,13 +111,16 @@ def test_lives_of_a_person_differ_by_what_treatment_caused() -> None:
     np.testing.assert_array_equal(alone.delivered[rows, :, 0], delivered[0])
 
 
-def test_random_habits_change() -> None:
+def test_random_habits_change_and_controls_have_none() -> None:
     n, steps = 4000, 60
     rng = np.random.default_rng(0)
     law = LevelLaw(np.full(n, RANDOMISED), rng.random((n, LevelLaw.per_person)), (4,))
     chances = np.stack([law.chances(np.zeros((n, 1)))[0] for _ in range(steps)])  # (steps, N, 4)
     np.testing.assert_allclose(chances.sum(axis=2), 1.0)
     contact = 1.0 - chances[:, :, 0]
+    never = (contact == 0.0).all(axis=0)
+    assert never.mean() == pytest.approx(CONTROLS, abs=0.03)
+    contact, chances = contact[:, ~never], chances[:, ~never]
     low, high = CONTACT_RATE
     assert ((contact > low - 1e-12) & (contact < high + 1e-12)).all()
     favourite = chances[:, :, 1:].argmax(axis=2)

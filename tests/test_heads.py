@@ -63,16 +63,25 @@ def test_samples_follow_the_density(head):
     assert torch.allclose(share.double(), torch.softmax(head.logits(params[0]), -1), atol=0.01)
 
 
-def test_a_count_can_be_poisson_or_have_more_zeros():
-    head, counts = CountHead(30), torch.arange(30, dtype=torch.float64)
-    values, last = counts / 14.5 - 1.0, torch.zeros(30)
-    poisson = torch.distributions.Poisson(torch.tensor(1.7, dtype=torch.float64)).log_prob(counts)
-    params = torch.tensor([math.log(1.7), 0.0, 0.0], dtype=torch.float64).expand(30, -1)
-    assert torch.allclose(head.log_prob(params, values, last), poisson, atol=1e-6)
-    assert float(head.mean(params[:1], last[:1])) == pytest.approx(1.7)
-    more = head.log_prob(params + torch.tensor([0.0, 0.0, 0.8]), values, last) - poisson
-    assert float(more[0] - more[1]) == pytest.approx(0.8, abs=1e-6)
-    assert torch.allclose(more[1:], more[1:2])  # the others keep their proportions
+def test_a_count_can_be_poisson_or_negative_binomial_with_zeros_of_its_own():
+    head, counts = CountHead(60), torch.arange(60, dtype=torch.float64)
+    values, last = counts / 29.5 - 1.0, torch.zeros(60)
+    for shape, mean in ((0.243, 0.28), (2.0, 1.7), (400.0, 1.7)):  # the last is all but Poisson
+        theirs = torch.distributions.NegativeBinomial(
+            torch.tensor(shape).double(), torch.tensor(mean / (mean + shape)).double()
+        )
+        log_prob = theirs.log_prob(counts)
+        some = torch.log(torch.expm1(-log_prob[0]))  # log odds of any
+        params = torch.stack(
+            [some, torch.tensor(math.log(mean / shape)).double(), torch.tensor(math.log(shape)).double()]
+        )
+        assert torch.allclose(head.log_prob(params.expand(60, -1), values, last), log_prob, atol=1e-6)
+        assert float(head.mean(params[None], last[:1])) == pytest.approx(mean, rel=1e-4)
+    fewer = head.log_prob((params - torch.tensor([0.8, 0.0, 0.0])).expand(60, -1), values, last) - log_prob
+    assert float(fewer[0] - fewer[1]) == pytest.approx(0.8, abs=1e-6)
+    assert torch.allclose(fewer[1:], fewer[1:2], atol=1e-4)  # the others keep their proportions
+    sure = torch.tensor([[30.0, -30.0, 0.0]]).double()  # exactly one, as at a first purchase
+    assert head.log_prob(sure, values[1:2], last[:1]).exp().item() == pytest.approx(1.0)
 
 
 def test_an_absorbed_variable_never_returns():

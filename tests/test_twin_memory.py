@@ -7,7 +7,7 @@ import torch
 from twingym.evaluation.replay import bring, record
 from twingym.scenarios import get
 from twingym.twins import TwinModel, dataset, people
-from twingym.twins.network import TwinNetwork
+from twingym.twins.network import RATE_COUNT, RATE_STEPS, TwinNetwork
 from twingym.twins.seen import Seen, advance_seen
 from twingym.twins.transformer import TransformerConfig
 
@@ -49,6 +49,21 @@ def test_counts_after_a_known_past_are_those_of_the_course(scenario, model):
         )
     assert state.seen.given.sum() > 0
     assert (state.seen.total[:, :, 1:] > 0.0).any()
+
+
+def test_tokens_tell_the_rate_without_treatment_from_that_with_it(scenario, model):
+    courses = record(scenario, people("train", 9), 4, 40, scenario.fidelity).courses
+    data, order = dataset(courses, scenario.twin_spec()), np.argsort(courses.ids, kind="stable")
+    rates = model.network._memory(data.seen)[2].reshape(9, 41, len(COUNTED), 5)  # of all, none, and three levels
+    bought, kind = courses.observed[order, :40, 0], courses.delivered[order, :39, 0]
+    for column, level in enumerate((0, 1, 2, 3), start=1):
+        under = kind == level
+        count = (bought[:, 1:] * under).sum(1) + (bought[:, 0] if level == 0 else 0.0)
+        wanted = 0.5 * np.log((count + RATE_COUNT) / (under.sum(1) + RATE_STEPS))
+        np.testing.assert_allclose(rates[:, 40, 0, column], wanted, atol=1e-4)
+    wanted = 0.5 * np.log((bought.sum(1) + RATE_COUNT) / (39 + RATE_STEPS))
+    np.testing.assert_allclose(rates[:, 40, 0, 0], wanted, atol=1e-4)
+    assert (rates[:, 40, 0, 0] != rates[:, 40, 0, 1]).any()
 
 
 @torch.inference_mode()

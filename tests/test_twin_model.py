@@ -191,6 +191,34 @@ def test_a_killed_fit_goes_on_to_the_same_weights(scenario, courses, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_killed_fit_on_fresh_people_goes_on_to_the_same_weights(scenario, courses, tmp_path):
+    spec, asked = scenario.twin_spec(), []
+
+    class KilledError(Exception):
+        pass
+
+    def kill(model, epoch):
+        raise KilledError
+
+    def fresh(epoch):
+        asked.append(epoch)
+        return courses.take(np.arange(4) + 4 * epoch)
+
+    whole = fit_twin(courses, spec, None, QUICK, SMALL, fresh=fresh)
+    assert asked == list(range(QUICK.epochs))
+    with pytest.raises(KilledError):
+        fit_twin(courses, spec, tmp_path, QUICK, SMALL, fresh=fresh, after_epoch=kill)
+    resumed = fit_twin(courses, spec, tmp_path, QUICK, SMALL, fresh=fresh)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    met = np.unique(courses.ids[: 4 * QUICK.epochs])
+    assert whole.training["people"] == resumed.training["people"] == (split_of(met) == "train").sum()
+    assert not torch.equal(
+        next(iter(whole.network.parameters())),
+        next(iter(fit_twin(courses, spec, None, QUICK, SMALL).network.parameters())),
+    )
+
+
 def test_another_fits_checkpoint_is_refused(scenario, courses, tmp_path):
     def kill(model, epoch):
         raise KeyboardInterrupt

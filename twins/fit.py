@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -59,6 +60,11 @@ class FitConfig:
     seed: int = 0
     threads: int = 1
 
+    def shape(self, tokens: int, window: int) -> tuple[int, int]:
+        """Return how many segments make a gradient step and how many tokens each has, for courses of ``tokens``."""
+        steps = min(int(self.segment * window), tokens)
+        return max(1, self.batch_tokens // steps), steps
+
 
 def fit_twin(
     source: Courses,
@@ -67,6 +73,7 @@ def fit_twin(
     config: FitConfig | None = None,
     network: TransformerConfig | None = None,
     *,
+    fresh: Callable[[int], Courses] | None = None,
     progress: bool = False,
     after_epoch: Callable[[TwinModel, int], None] | None = None,
 ) -> TwinModel:
@@ -79,6 +86,8 @@ def fit_twin(
             continues from it. None keeps nothing.
         config: How to train.
         network: Sizes.
+        fresh: Courses of the train split for epoch 0, 1, ..., in place of those of ``source``: whoever is simulated
+            need neither be met twice nor be kept in memory.
         progress: Show a progress bar with a time estimate.
         after_epoch: Called with the model so far and the epoch number.
 
@@ -90,7 +99,11 @@ def fit_twin(
     """
     config, network = config or FitConfig(), network or TransformerConfig()
     torch.set_num_threads(config.threads)
-    train = dataset(source, spec, lambda ids: split_of(ids) == "train")
+
+    def learn_from(courses: Courses) -> Dataset:
+        return dataset(courses, spec, lambda ids: split_of(ids) == "train")
+
+    train = learn_from(fresh(0) if fresh else source)
     held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation")
     fit = _Fit(train, held_out, spec, config, network)
     path = None if folder is None else folder / CHECKPOINT
@@ -107,6 +120,8 @@ def fit_twin(
     with bar:
         task = bar.add_task("", total=config.epochs * config.batches, completed=fit.epoch * config.batches)
         while fit.epoch < config.epochs and fit.stale < config.patience:
+            if fresh and fit.epoch:
+                fit.meet(learn_from(fresh(fit.epoch)))
             fit.run_epoch(lambda: bar.advance(task))
             best = fit.best_loss
             bar.update(task, description=f"epoch {fit.epoch}: loss {fit.losses[-1]:.4f} (best {best:.4f})")
@@ -126,7 +141,7 @@ class _Fit:
     def __init__(
         self, train: Dataset, held_out: Dataset, spec: TwinSpec, config: FitConfig, sizes: TransformerConfig
     ) -> None:
-        self.train, self.held_out, self.spec, self.config = train, held_out, spec, config
+        self.held_out, self.spec, self.config = held_out, spec, config
         self.network = TwinNetwork.untrained(spec, sizes, config.seed)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
@@ -139,21 +154,25 @@ class _Fit:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
         )
+        self.first, self.met = train.ids, np.empty(0, np.int64)
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.steps = min(int(config.segment * spec.window), train.target.shape[1])
-        self.rows = max(1, config.batch_tokens // self.steps)  # segments per gradient step
-        self.bootstrap = _bootstrap_weights(train.ids, config.seed, sizes.ensemble)  # (M, N)
+        self.rows, self.steps = config.shape(train.target.shape[1], spec.window)
+        self.meet(train)
+
+    def meet(self, train: Dataset) -> None:
+        """Learn from these courses from now on."""
+        self.train, self.met = train, np.union1d(self.met, train.ids)
+        self.bootstrap = _bootstrap_weights(train.ids, self.config.seed, self.network.config.ensemble)  # (M, N)
 
     def run_epoch(self, advance: Callable[[], object]) -> None:
         """Train one epoch, average the weights, judge them on the held-out people."""
         began, config = time.process_time(), self.config
         random = np.random.Generator(np.random.Philox(key=config.seed, counter=self.epoch + 1))
         # Everybody comes up once before anybody comes up twice.
-        order = np.concatenate(
-            [random.permutation(len(self.train)) for _ in range(-(-config.batches * self.rows // len(self.train)))]
-        )
+        passes = -(-config.batches * self.rows // len(self.train))
+        order = np.concatenate([self._shuffled(random) for _ in range(passes)])
         self.network.train()
         for number in range(config.batches):
             rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
@@ -180,6 +199,12 @@ class _Fit:
             self.stale += 1
         self.seconds += time.process_time() - began
 
+    def _shuffled(self, random: np.random.Generator) -> NDArray[np.intp]:
+        """All rows, people in random order, the lives of one person side by side: their luck is then subtracted."""
+        person = np.unique(self.train.ids, return_inverse=True)[1]
+        place = np.argsort(random.permutation(person.max() + 1))
+        return np.argsort(place[person], kind="stable")
+
     def _starts(self, data: Dataset, rows: Tensor, random: np.random.Generator) -> Tensor:
         """First tokens of the crops: some at birth, the others anywhere that leaves something to predict."""
         latest = (data.length[rows] - self.steps).clamp(min=0).numpy()
@@ -203,7 +228,7 @@ class _Fit:
         network = TwinNetwork.untrained(self.spec, self.network.config)
         network.load_state_dict(self.best if weights is None else weights)
         training = {
-            "people": len(np.unique(self.train.ids)),
+            "people": len(self.met),
             "held_out_people": len(np.unique(self.held_out.ids)),
             "tokens_per_course": int(self.train.target.shape[1]),
             "epochs": self.epoch,
@@ -214,7 +239,7 @@ class _Fit:
         return TwinModel(network.eval(), training)
 
     def _identity(self) -> str:
-        text = repr((self.spec.fingerprint, self.config, self.network.config, self.train.ids.tolist()))
+        text = repr((self.spec.fingerprint, self.config, self.network.config, self.first.tolist()))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def state(self) -> dict[str, Any]:
@@ -226,6 +251,7 @@ class _Fit:
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "met": torch.from_numpy(self.met),
             "progress": [self.epoch, self.stale, self.best_loss, self.losses, self.seconds],
         }
 
@@ -237,7 +263,7 @@ class _Fit:
                 f"{path} is the checkpoint of another fit; delete it to start afresh, or choose another folder."
             )
         self.network.load_state_dict(state["network"])
-        self.average, self.best = state["average"], state["best"]
+        self.average, self.best, self.met = state["average"], state["best"], state["met"].numpy()
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.stale, self.best_loss, self.losses, self.seconds = state["progress"]

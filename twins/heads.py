@@ -20,6 +20,7 @@ COMPONENTS = 4
 BISECTIONS = 22
 # Component scales between 1/50 and 20 typical changes keep the likelihood bounded.
 LOG_SCALE_RANGE = (math.log(0.02), math.log(20.0))
+LOG_SHAPE_RANGE = (-5.0, 6.0)  # of counts: from logarithmic to Poisson
 # Unit on [-1, 1] of a level that nothing is known about.
 LEVEL_UNIT = 0.5
 
@@ -140,9 +141,10 @@ class ZeroInflatedHead:
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the atom, or log density above it."""
-        positive = params[..., 0]
-        density = _mixture_log_density(params[..., 1:], value / self.unit) - math.log(self.unit)
-        return torch.where(value <= -1.0, F.logsigmoid(-positive), F.logsigmoid(positive) + density)
+        above = value > -1.0  # rare: the costly part is computed for these alone
+        log_prob = F.logsigmoid(torch.where(above, params[..., 0], -params[..., 0]))
+        density = _mixture_log_density(params[above][..., 1:], value[above] / self.unit) - math.log(self.unit)
+        return log_prob.masked_scatter(above, log_prob[above] + density)
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
@@ -231,12 +233,13 @@ class LevelHead:
 
 
 class CountHead(LevelHead):
-    """Counts from 0 to L - 1: Conway-Maxwell-Poisson with extra zeros, cut off at the highest level.
+    """Counts from 0 to L - 1: a hurdle at zero, and above it a negative binomial cut off at the highest level.
 
-    Three parameters instead of L: what multiplies the rate of those who count much is then learned from all. At zero
-    they mean a Poisson count of rate one.
+    Three parameters instead of L: log odds of any, log odds of each further one, and log shape. What is learned of some
+    then holds for all. Poisson counts of people whose rates differ are negative binomial, with ratios of neighbouring
+    probabilities that rise; and being zero has reasons of its own, such as having left for good.
 
-    Source: Shmueli et al. 2005, "A useful distribution for fitting discrete data", Applied Statistics 54:127.
+    Source: Mullahy 1986, "Specification and testing of some modified count data models", J. Econometrics 33:341.
     """
 
     def __init__(self, levels: int) -> None:
@@ -245,7 +248,22 @@ class CountHead(LevelHead):
         self.width = 3
 
     def logits(self, params: Tensor) -> Tensor:
-        """Log weights (..., L) of the counts from log rate, log dispersion and log weight of zero (..., 3)."""
-        count = torch.arange(self.levels, dtype=params.dtype, device=params.device)
-        rate, dispersion, zero = (params[..., k, None] for k in range(3))
-        return count * rate - dispersion.exp() * torch.lgamma(count + 1.0) + zero * (count == 0.0)
+        """Log probabilities (..., L) of the counts from the three parameters (..., 3)."""
+        some = params[..., :1]
+        return torch.cat([F.logsigmoid(-some), F.logsigmoid(some) + self._above(params)], dim=-1)
+
+    def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
+        """Log probability of the count."""
+        index = self._index(value)
+        above = index > 0  # rare: the costly part is computed for these alone
+        log_prob = F.logsigmoid(torch.where(above, params[..., 0], -params[..., 0]))
+        size = self._above(params[above]).gather(-1, index[above][..., None] - 1)[..., 0]
+        return log_prob.masked_scatter(above, log_prob[above] + size)
+
+    def _above(self, params: Tensor) -> Tensor:
+        """Log probabilities (..., L - 1) of the counts above zero, if there are any."""
+        more, shape = params[..., 1, None], params[..., 2, None]
+        count = torch.arange(1.0, self.levels, dtype=params.dtype, device=params.device)  # (L - 1,)
+        # Gamma(count + shape) / Gamma(1 + shape), as a product.
+        rising = torch.log(shape.clamp(*LOG_SHAPE_RANGE).exp() + count[:-1]).cumsum(-1)
+        return F.log_softmax(count * F.logsigmoid(more) - torch.lgamma(count + 1.0) + F.pad(rising, (1, 0)), dim=-1)

@@ -32,7 +32,7 @@ class TwinNetwork(nn.Module):
         self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
         self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
         levels = spec.choices
-        memory = (4 + levels) * len(self._counted) + 1 if self._counted else 0
+        memory = (5 + 2 * levels) * len(self._counted) + 1 if self._counted else 0
         features = 4 * len(spec.modelled) + memory + 1 + 2 * levels + self._side_features()
         widths = tuple(d.width for d in self.distributions)
         self.trunk = CausalTransformer(config, features, widths, spec.window)
@@ -83,12 +83,16 @@ class TwinNetwork(nn.Module):
     def _memory(self, seen: Seen) -> list[Tensor]:
         if not self._counted:
             return []
-        most = seen.total.new_tensor(self._most)
+        total = seen.total.new_tensor(self._most)[:, None] * seen.total[..., self._counted, :]  # (..., C, 1 + L)
+        # Of all steps, and of those with each level alone. Without a level nothing but the person shows.
+        untreated = total[..., :1] - total[..., 1:].sum(-1, keepdim=True)
+        steps = torch.cat([seen.tenure[..., None], (seen.tenure - seen.given.sum(-1))[..., None], seen.given], dim=-1)
+        rates = torch.log(torch.cat([total[..., :1], untreated, total[..., 1:]], dim=-1).clamp_min(0.0) + RATE_COUNT)
+        rates = 0.5 * (rates - torch.log(steps.clamp_min(0.0) + RATE_STEPS)[..., None, :])  # (..., C, 2 + L)
         return [
             (seen.value[..., self._counted] > -1.0).to(seen.value.dtype) * seen.present[..., self._counted],
-            torch.log1p(most[:, None] * seen.total[..., self._counted, :]).flatten(-2),
-            0.5 * torch.log(most * seen.total[..., self._counted, 0] + RATE_COUNT)
-            - 0.5 * torch.log(seen.tenure + RATE_STEPS)[..., None],
+            torch.log1p(total).flatten(-2),
+            rates.flatten(-2),
             0.5 * torch.log1p(seen.idle[..., self._counted]),
             0.5 * torch.log1p(seen.tenure)[..., None],
         ]
