@@ -80,8 +80,9 @@ def results() -> str:
 def fidelity_table(name: str, card: dict[str, Any]) -> str:
     """Return how the twin model of a scenario compares with its reference."""
     training = card["training"]
-    chosen = {name: training["config"][name] for name in ("epochs", "batches", "ema")}
-    other = "".join(f" --{name} {value:g}" for name, value in chosen.items() if value != getattr(FitArgs, name))
+    chosen = {option: training["config"][option] for option in ("epochs", "batches", "batch_tokens", "ema")}
+    changed = {option: value for option, value in chosen.items() if value != getattr(FitArgs, option)}
+    other = "".join(f" --{option.replace('_', '-')} {value:g}" for option, value in changed.items())
     head = (
         f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
         f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name}{other} --replace`)"

@@ -47,6 +47,8 @@ class Args:
     """At most this many epochs."""
     batches: int = 60
     """Gradient steps per epoch."""
+    batch_tokens: int = 7000
+    """Tokens per gradient step."""
     ema: float = 0.995
     """Decay of the averaged weights per gradient step."""
     seed: int = 0
@@ -72,11 +74,12 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    config = FitConfig(epochs=args.epochs, batches=args.batches, ema=args.ema, seed=args.seed, threads=args.threads)
+    chosen = {name: getattr(args, name) for name in ("epochs", "batches", "batch_tokens", "ema", "seed", "threads")}
+    config = FitConfig(**chosen)
     spec, lives = scenario.twin_spec(), scenario.mixture.lives
     rows, tokens = config.shape(horizon + 1, spec.window)
     per_epoch = -(-config.batches * rows // lives) if tokens == horizon + 1 else 0  # new people, if any
-    learners = people("train", args.people or (args.epochs * per_epoch or -(-STEPS // horizon)))
+    learners = people("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)))
     held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT // lives))
 
     def record(ids: Ids) -> Courses:
