@@ -80,8 +80,8 @@ def results() -> str:
 def fidelity_table(name: str, card: dict[str, Any]) -> str:
     """Return how the twin model of a scenario compares with its reference."""
     training = card["training"]
-    chosen = {option: training["config"][option] for option in ("epochs", "batches", "batch_tokens", "ema")}
-    changed = {option: value for option, value in chosen.items() if value != getattr(FitArgs, option)}
+    options = {"epochs", "batches", "batch_tokens", "ema"} & set(training["config"])
+    changed = {o: training["config"][o] for o in sorted(options) if training["config"][o] != getattr(FitArgs, o)}
     other = "".join(f" --{option.replace('_', '-')} {value:g}" for option, value in changed.items())
     head = (
         f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
