@@ -17,10 +17,10 @@ import pandas as pd
 import torch
 import tyro
 
-from twingym.envs import RulePolicy
 from twingym.evaluation import evaluate
 from twingym.evaluation.comparison import REFERENCE
 from twingym.evaluation.courses import Courses
+from twingym.evaluation.policy_values import planned
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people
@@ -49,8 +49,8 @@ def main(args: Args) -> None:
     model = TwinModel.load(args.weights or weights_folder(scenario), scenario.world_fingerprint())
     edges = [round(share * args.people) for share in SHARES]
     rows = []
-    for label, (name, settings) in plan.policies.items():
-        policy, totals = RulePolicy(scenario, scenario.rule(name).with_settings(**dict(settings))), []
+    for label, policy in planned(scenario, plan).items():
+        totals = []
         for dynamics in (model.dynamics(), REFERENCE):
             found = evaluate(policy, scenario, ids, (0,), dynamics, name=label, horizon=plan.policy_steps, courses=True)
             assert isinstance(found.courses, Courses)

@@ -19,6 +19,14 @@ from twingym.twins.scales import Floats
 CLOSE = 0.2  # pairs within this share of the range are the hard ones
 
 
+def planned(scenario: Scenario, plan: FidelityPlan) -> dict[str, RulePolicy]:
+    """Return the plan's rules with their settings, by name."""
+    return {
+        name: RulePolicy(scenario, scenario.rule(rule).with_settings(**dict(settings)))
+        for name, (rule, settings) in plan.policies.items()
+    }
+
+
 def policy_values(
     scenario: Scenario,
     plan: FidelityPlan,
@@ -47,13 +55,7 @@ def policy_values(
         the reference resolves (difference beyond two standard errors of the paired difference), of which
         ``close_pairs`` lie within a fifth of the range; ``worst``: largest absolute error.
     """
-    everything = {
-        **{
-            name: RulePolicy(scenario, scenario.rule(rule).with_settings(**dict(s)))
-            for name, (rule, s) in plan.policies.items()
-        },
-        **policies,
-    }
+    everything = {**planned(scenario, plan), **policies}
 
     def by_person(name: str, who: Ids, world: str | Dynamics) -> Floats:
         result = evaluate(everything[name], scenario, who, seeds, dynamics=world, name=name, horizon=plan.policy_steps)

@@ -154,7 +154,10 @@ class _Fit:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
         )
-        self.first, self.met = train.ids, np.empty(0, np.int64)
+        # Whom the first epoch meets stands for all whom a fit on fresh people meets.
+        text = repr((spec.fingerprint, config, sizes, train.ids.tolist()))
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+        self.met = np.empty(0, np.int64)
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
         self.losses: list[float] = []
         self.seconds = 0.0
@@ -238,14 +241,10 @@ class _Fit:
         }
         return TwinModel(network.eval(), training)
 
-    def _identity(self) -> str:
-        text = repr((self.spec.fingerprint, self.config, self.network.config, self.first.tolist()))
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def state(self) -> dict[str, Any]:
         """Everything needed to go on after a kill."""
         return {
-            "identity": self._identity(),
+            "identity": self.identity,
             "network": self.network.state_dict(),
             "average": self.average,
             "best": self.best,
@@ -258,7 +257,7 @@ class _Fit:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same fit."""
         state = torch.load(path, weights_only=True)
-        if state["identity"] != self._identity():
+        if state["identity"] != self.identity:
             raise WeightsError(
                 f"{path} is the checkpoint of another fit; delete it to start afresh, or choose another folder."
             )

@@ -92,6 +92,15 @@ def _mixture_icdf(params: Tensor, u: Tensor) -> Tensor:
     return 0.5 * (low + high)
 
 
+def _hurdle(odds: Tensor, above: Tensor, size: Tensor) -> Tensor:
+    """Log probability (...) of zero, or of any and its size; log odds of any (...), ``size`` for those ``above`` alone.
+
+    What is above is rare, and its size the costly part.
+    """
+    log_prob = F.logsigmoid(torch.where(above, odds, -odds))
+    return log_prob.masked_scatter(above, log_prob[above] + size)
+
+
 class ChangeHead:
     """A mixture of logistics on the change since the last value; mass beyond the bounds sits on them."""
 
@@ -141,10 +150,9 @@ class ZeroInflatedHead:
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the atom, or log density above it."""
-        above = value > -1.0  # rare: the costly part is computed for these alone
-        log_prob = F.logsigmoid(torch.where(above, params[..., 0], -params[..., 0]))
+        above = value > -1.0
         density = _mixture_log_density(params[above][..., 1:], value[above] / self.unit) - math.log(self.unit)
-        return log_prob.masked_scatter(above, log_prob[above] + density)
+        return _hurdle(params[..., 0], above, density)
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
@@ -255,10 +263,9 @@ class CountHead(LevelHead):
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the count."""
         index = self._index(value)
-        above = index > 0  # rare: the costly part is computed for these alone
-        log_prob = F.logsigmoid(torch.where(above, params[..., 0], -params[..., 0]))
+        above = index > 0
         size = self._above(params[above]).gather(-1, index[above][..., None] - 1)[..., 0]
-        return log_prob.masked_scatter(above, log_prob[above] + size)
+        return _hurdle(params[..., 0], above, size)
 
     def _above(self, params: Tensor) -> Tensor:
         """Log probabilities (..., L - 1) of the counts above zero, if there are any."""
