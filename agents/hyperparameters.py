@@ -100,9 +100,13 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
 def _share(value: Any) -> float | None:
     if value is None:
         return None
-    if not 0.0 < float(value) < 1.0:
-        raise SpecError(f"idle_at_first is {value}; allowed: a share between 0 and 1, both excluded, or null.")
-    return float(value)
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = float("nan")
+    if not 0.0 < share < 1.0:
+        raise SpecError(f"idle_at_first is {value!r}; allowed: a share between 0 and 1, both excluded, or null.")
+    return share
 
 
 def schedule(text: str) -> Callable[[float], float]:
