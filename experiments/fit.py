@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +87,7 @@ def fit(args: Args) -> TwinModel:
     def record(ids: Ids) -> Courses:
         return collect(scenario, ids, args.seed, horizon=horizon)
 
-    def fresh(epoch: int) -> Courses:
+    def newcomers(epoch: int) -> Courses:
         return record(np.take(learners, np.arange(epoch * per_epoch, (epoch + 1) * per_epoch), mode="wrap"))
 
     console.print(
@@ -93,12 +95,27 @@ def fit(args: Args) -> TwinModel:
         f"under {', '.join(scenario.behaviour)}{' as they are needed' if per_epoch else ''}"
     )
     source = record(held_out if per_epoch else np.concatenate([learners, held_out]))
-    model = fit_twin(source, spec, folder, config, fresh=fresh if per_epoch else None, progress=True)
+    with ThreadPoolExecutor(max_workers=1) as other:
+        fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
+        model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
     model.save(folder)
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
     if args.card and scenario.reference is not None and scenario.fidelity is not None:
         judge(scenario, model, folder, console)
     return model
+
+
+def one_ahead(record: Callable[[int], Courses], epochs: int, other: ThreadPoolExecutor) -> Callable[[int], Courses]:
+    """Let the ``other`` thread record the courses of the next of ``epochs`` while those of one are learned from."""
+    waiting: dict[int, Future[Courses]] = {}
+
+    def recorded(epoch: int) -> Courses:
+        this = waiting.pop(epoch, None) or other.submit(record, epoch)
+        if epoch + 1 < epochs:
+            waiting[epoch + 1] = other.submit(record, epoch + 1)
+        return this.result()
+
+    return recorded
 
 
 def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:

@@ -60,28 +60,38 @@ def test_samples_follow_the_density(head):
     u = torch.from_numpy(np.random.default_rng(2).random(40000))
     drawn = head.icdf(params, u, torch.zeros(40000))
     share = torch.bincount(head._index(drawn), minlength=4) / 40000
-    assert torch.allclose(share.double(), torch.softmax(head.logits(params[0]), -1), atol=0.01)
+    assert torch.allclose(share.double(), torch.softmax(head.logits(params[0], torch.tensor(0.0)), -1), atol=0.01)
 
 
-def test_a_count_can_be_poisson_or_negative_binomial_with_zeros_of_its_own():
+def test_a_count_is_negative_binomial_with_zeros_of_its_own():
     head, counts = CountHead(60), torch.arange(60, dtype=torch.float64)
     values, last = counts / 29.5 - 1.0, torch.zeros(60)
-    for shape, mean in ((0.243, 0.28), (2.0, 1.7), (400.0, 1.7)):  # the last is all but Poisson
+    for shape, mean, odds in ((0.243, 0.28, 30.0), (2.0, 1.7, 0.3), (100.0, 1.7, 0.3)):
         theirs = torch.distributions.NegativeBinomial(
             torch.tensor(shape).double(), torch.tensor(mean / (mean + shape)).double()
         )
-        log_prob = theirs.log_prob(counts)
-        some = torch.log(torch.expm1(-log_prob[0]))  # log odds of any
-        params = torch.stack(
-            [some, torch.tensor(math.log(mean / shape)).double(), torch.tensor(math.log(shape)).double()]
-        )
-        assert torch.allclose(head.log_prob(params.expand(60, -1), values, last), log_prob, atol=1e-6)
-        assert float(head.mean(params[None], last[:1])) == pytest.approx(mean, rel=1e-4)
-    fewer = head.log_prob((params - torch.tensor([0.8, 0.0, 0.0])).expand(60, -1), values, last) - log_prob
-    assert float(fewer[0] - fewer[1]) == pytest.approx(0.8, abs=1e-6)
-    assert torch.allclose(fewer[1:], fewer[1:2], atol=1e-4)  # the others keep their proportions
-    sure = torch.tensor([[30.0, -30.0, 0.0]]).double()  # exactly one, as at a first purchase
-    assert head.log_prob(sure, values[1:2], last[:1]).exp().item() == pytest.approx(1.0)
+        there = 1.0 / (1.0 + math.exp(-odds))
+        expected = there * theirs.log_prob(counts).exp() + (1.0 - there) * (counts == 0)
+        params = torch.zeros(head.width, dtype=torch.float64)
+        params[:3] = torch.tensor([odds, math.log(there * mean), math.log(shape)])
+        assert torch.allclose(head.log_prob(params.expand(60, -1), values, last)[:-1], expected.log()[:-1], atol=1e-6)
+        assert float(head.mean(params[None], last[:1])) == pytest.approx(there * mean)
+
+
+def test_the_highest_count_stands_for_all_beyond():
+    head, params = CountHead(4), torch.zeros(7, dtype=torch.float64)
+    params[0], params[1] = 30.0, math.log(8.0)  # geometric with mean 8
+    top = head.log_prob(params[None], torch.ones(1).double(), torch.zeros(1))
+    assert top.exp().item() == pytest.approx((8.0 / 9.0) ** 3)
+
+
+def test_at_birth_a_count_may_be_anything():
+    head, unknown = CountHead(5), torch.full((5,), torch.nan)
+    params = torch.zeros(5, head.width)
+    params[:, 3 + 1] = 30.0  # exactly one: the first purchase
+    assert torch.allclose(head.log_prob(params, torch.linspace(-1.0, 1.0, 5), unknown).exp(), torch.eye(5)[1])
+    assert (head.icdf(params, torch.linspace(0.01, 0.99, 5), unknown) == -0.5).all()
+    assert torch.allclose(head.mean(params, unknown), torch.ones(5))
 
 
 def test_an_absorbed_variable_never_returns():

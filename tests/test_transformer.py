@@ -13,7 +13,7 @@ WINDOW = 12
 def network():
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return CausalTransformer(TransformerConfig(width=32, layers=3), 7, (4, 1), WINDOW).eval()
+        return CausalTransformer(TransformerConfig(width=32, layers=3), 7, (4, 1), (0, 1), WINDOW).eval()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_counts_after_a_known_past_are_those_of_the_course(scenario, model):
     state, data = bring(scenario, model.dynamics(), courses, STOPS, 3), dataset(courses, scenario.twin_spec())
     place = np.argsort(np.argsort(courses.ids, kind="stable"))
     for row, stop in enumerate(STOPS):
-        for name in ("value", "present", "age", "total", "idle", "birth", "tenure", "chosen", "given"):
+        for name in ("value", "present", "age", "total", "idle", "birth", "tenure", "chosen", "given", "lately"):
             mine, theirs = getattr(state.seen, name)[row], getattr(data.seen, name)[place[row], stop + 1]
             np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5, err_msg=f"{name} of {row}")
     observed = courses.observed[0, : STOPS[0] + 1]
@@ -44,6 +44,8 @@ def test_counts_after_a_known_past_are_those_of_the_course(scenario, model):
     for kind in (1, 2, 3):
         under = courses.delivered[0, : STOPS[0], 0] == kind
         assert state.seen.given[0, kind - 1] == under.sum()
+        faded = 0.9 ** np.arange(STOPS[0])[::-1]
+        np.testing.assert_allclose(state.seen.lately[0, kind - 1], (faded * under).sum(), rtol=1e-5)
         np.testing.assert_allclose(
             state.seen.total[0, 0, kind] * scenario.variable("purchases").high, observed[1:, 0][under].sum(), rtol=1e-5
         )
@@ -76,22 +78,34 @@ def test_decoding_with_counts_equals_the_network_on_whole_courses(scenario, mode
     assert (decoded - model.network.trunk(tokens)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("k", [0, 3])  # purchases first, visits given all others
 @torch.inference_mode()
-def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(scenario):
-    network = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
-    torch.nn.init.normal_(network.wide.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(scenario, k):
+    network, without = (TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval() for _ in range(2))
+    for linear in (network.wide, network.wide_told[-1]):  # the last is that of visits
+        torch.nn.init.normal_(linear.weight, std=0.3, generator=torch.Generator().manual_seed(0))
     data = dataset(record(scenario, people("train", 9), 4, 30, scenario.fidelity).courses, scenario.twin_spec())
     tokens = network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])[:, 25]
-    hidden, last = torch.randn(9, SMALL.width), data.seen.last[:, 25]
-    nothing = torch.full((9, 4), -1.0)
-    log_prob = network.log_prob(hidden, tokens, nothing, torch.ones(9, 4), last)[1, :, 0]  # of no purchase, by head 1
-    for side, bought in ((-1e-4, False), (1e-4, True)):
-        u = torch.full((9, 4), 0.5)
-        u[:, 0] = log_prob.exp() + side
-        drawn, _ = network.sample(hidden, tokens, u, last, torch.ones(9, dtype=torch.int64))
-        assert ((drawn[:, 0] > -1.0) == bought).all()
-    without = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
-    assert not torch.allclose(without.log_prob(hidden, tokens, nothing, torch.ones(9, 4), last)[1, :, 0], log_prob)
+    hidden, last, head = torch.randn(9, SMALL.width), data.seen.last[:, 25], torch.ones(9, dtype=torch.int64)
+    u = torch.full((9, 4), 0.5)
+    u[:5, 0] = 0.99  # some buy
+    target = network.sample(hidden, tokens, u, last, head)[0]
+    target[:, k] = -1.0
+
+    log_prob, other = (n.log_prob(hidden, tokens, target, torch.ones(9, 4), last)[1, :, k] for n in (network, without))
+    assert not torch.allclose(log_prob, other)
+    for side, counted in ((-1e-4, False), (1e-4, True)):
+        u[:, k] = log_prob.exp() + side
+        assert ((network.sample(hidden, tokens, u, last, head)[0][:, k] > -1.0) == counted).all()
+
+
+def test_a_variable_is_told_whether_and_how_much_was_counted_before_it(scenario):
+    network = TwinNetwork.untrained(scenario.twin_spec(), SMALL)
+    most = scenario.variables[0].high
+    told = network._told(torch.tensor([[-1.0, -1.0], [2.0 / most - 1.0, 0.25]]))
+    some = [2.0 / most - 1.0, 0.25, 1.0, float(np.log(2.0)), 1.0]
+    assert torch.allclose(told, torch.tensor([[-1.0, -1.0, 0.0, 0.0, 0.0], some]))
+    assert network._told(told[:, :0]).shape == (2, 0)
 
 
 def test_a_missing_value_neither_counts_nor_ends_a_wait():

@@ -20,7 +20,8 @@ COMPONENTS = 4
 BISECTIONS = 22
 # Component scales between 1/50 and 20 typical changes keep the likelihood bounded.
 LOG_SCALE_RANGE = (math.log(0.02), math.log(20.0))
-LOG_SHAPE_RANGE = (-5.0, 6.0)  # of counts: from logarithmic to Poisson
+LOG_SHAPE_RANGE = (-5.0, 5.0)  # of counts: from logarithmic to Poisson
+LOG_MEAN_RANGE = (-12.0, 4.0)
 # Unit on [-1, 1] of a level that nothing is known about.
 LEVEL_UNIT = 0.5
 
@@ -92,15 +93,6 @@ def _mixture_icdf(params: Tensor, u: Tensor) -> Tensor:
     return 0.5 * (low + high)
 
 
-def _hurdle(odds: Tensor, above: Tensor, size: Tensor) -> Tensor:
-    """Log probability (...) of zero, or of any and its size; log odds of any (...), ``size`` for those ``above`` alone.
-
-    What is above is rare, and its size the costly part.
-    """
-    log_prob = F.logsigmoid(torch.where(above, odds, -odds))
-    return log_prob.masked_scatter(above, log_prob[above] + size)
-
-
 class ChangeHead:
     """A mixture of logistics on the change since the last value; mass beyond the bounds sits on them."""
 
@@ -152,7 +144,10 @@ class ZeroInflatedHead:
         """Log probability of the atom, or log density above it."""
         above = value > -1.0
         density = _mixture_log_density(params[above][..., 1:], value[above] / self.unit) - math.log(self.unit)
-        return _hurdle(params[..., 0], above, density)
+        odds = params[..., 0]
+        log_prob = F.logsigmoid(torch.where(above, odds, -odds))
+        # What is above is rare, and its size the costly part.
+        return log_prob.masked_scatter(above, log_prob[above] + density)
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
@@ -212,7 +207,7 @@ class LevelHead:
         """Prepare for ``levels`` values spread evenly over [-1, 1]."""
         self.levels = self.width = levels
 
-    def logits(self, params: Tensor) -> Tensor:
+    def logits(self, params: Tensor, last: Tensor) -> Tensor:
         """Return the levels' log weights (..., L): here the parameters themselves."""
         return params
 
@@ -221,56 +216,88 @@ class LevelHead:
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the level."""
-        return F.log_softmax(self.logits(params), dim=-1).gather(-1, self._index(value)[..., None])[..., 0]
+        return F.log_softmax(self.logits(params, last), dim=-1).gather(-1, self._index(value)[..., None])[..., 0]
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
-        total = F.softmax(self.logits(params), dim=-1).cumsum(-1)
+        total = F.softmax(self.logits(params, last), dim=-1).cumsum(-1)
         return total.gather(-1, self._index(value)[..., None])[..., 0].clamp(0.0, 1.0)
 
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
         """The first level whose cumulative probability reaches u."""
-        total = F.softmax(self.logits(params), dim=-1).cumsum(-1)
+        total = F.softmax(self.logits(params, last), dim=-1).cumsum(-1)
         index = (total < u[..., None]).sum(-1).clamp(max=self.levels - 1)
         return 2.0 * index.to(u.dtype) / (self.levels - 1) - 1.0
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean level number."""
         levels = torch.arange(self.levels, dtype=params.dtype, device=params.device)
-        return (F.softmax(self.logits(params), dim=-1) * levels).sum(-1)
+        return (F.softmax(self.logits(params, last), dim=-1) * levels).sum(-1)
 
 
 class CountHead(LevelHead):
-    """Counts from 0 to L - 1: a hurdle at zero, and above it a negative binomial cut off at the highest level.
+    """Counts from 0 to L - 1: negative binomial, or none for good; at birth the levels' own log weights.
 
-    Three parameters instead of L: log odds of any, log odds of each further one, and log shape. What is learned of some
-    then holds for all. Poisson counts of people whose rates differ are negative binomial, with ratios of neighbouring
-    probabilities that rise; and being zero has reasons of its own, such as having left for good.
+    Poisson counts of people whose rates differ are negative binomial, and some of them have left: log odds of being
+    there, log mean over all and log shape say all that, so what is learned of some counts holds for all. Before the
+    first observation there was no counting, hence nothing of that: a first purchase may be what makes a customer.
 
-    Source: Mullahy 1986, "Specification and testing of some modified count data models", J. Econometrics 33:341.
+    Source: Lambert 1992, "Zero-inflated Poisson regression", Technometrics 34:1; Greene 1994 for this mixture.
     """
 
     def __init__(self, levels: int) -> None:
         """Prepare for counts below ``levels``."""
         super().__init__(levels)
-        self.width = 3
+        self.width = 3 + levels
 
-    def logits(self, params: Tensor) -> Tensor:
-        """Log probabilities (..., L) of the counts from the three parameters (..., 3)."""
-        some = params[..., :1]
-        return torch.cat([F.logsigmoid(-some), F.logsigmoid(some) + self._above(params)], dim=-1)
+    def logits(self, params: Tensor, last: Tensor) -> Tensor:
+        """Log probabilities (..., L) of the counts."""
+        log_any, counts = F.logsigmoid(params[..., :1]), self._counts(params)
+        none = torch.logaddexp(F.logsigmoid(-params[..., :1]), log_any + counts[..., :1])
+        some = log_any + counts[..., 1:]
+        below = torch.cat([none, some], dim=-1)  # (..., L - 1)
+        top = torch.log1p(-below.exp().sum(-1, keepdim=True).clamp_max(1.0 - 1e-7))
+        born = F.log_softmax(params[..., 3:], dim=-1)
+        return torch.where(torch.isnan(last)[..., None], born, torch.cat([below, top], dim=-1))
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log probability of the count."""
         index = self._index(value)
-        above = index > 0
-        size = self._above(params[above]).gather(-1, index[above][..., None] - 1)[..., 0]
-        return _hurdle(params[..., 0], above, size)
+        odds, log_mean, log_shape = _count_params(params)
+        log_any = F.logsigmoid(odds)
+        none = torch.logaddexp(F.logsigmoid(-odds), log_any + log_shape.exp() * F.logsigmoid(log_shape - log_mean))
+        # Whatever is not zero is rare, and the costly part.
+        full = torch.isnan(last) | (index == self.levels - 1)
+        some = (index > 0) & ~full
+        size = _negative_binomial(log_mean[some], log_shape[some], index[some].to(params.dtype))
+        log_prob = none.masked_scatter(some, log_any[some] + size)
+        levels = self.logits(params[full], last[full]).gather(-1, index[full][..., None])[..., 0]
+        return log_prob.masked_scatter(full, levels)
 
-    def _above(self, params: Tensor) -> Tensor:
-        """Log probabilities (..., L - 1) of the counts above zero, if there are any."""
-        more, shape = params[..., 1, None], params[..., 2, None]
-        count = torch.arange(1.0, self.levels, dtype=params.dtype, device=params.device)  # (L - 1,)
-        # Gamma(count + shape) / Gamma(1 + shape), as a product.
-        rising = torch.log(shape.clamp(*LOG_SHAPE_RANGE).exp() + count[:-1]).cumsum(-1)
-        return F.log_softmax(count * F.logsigmoid(more) - torch.lgamma(count + 1.0) + F.pad(rising, (1, 0)), dim=-1)
+    def mean(self, params: Tensor, last: Tensor) -> Tensor:
+        """Mean count."""
+        odds, log_mean, _ = _count_params(params)
+        return torch.where(torch.isnan(last), super().mean(params, last), torch.exp(F.logsigmoid(odds) + log_mean))
+
+    def _counts(self, params: Tensor) -> Tensor:
+        """Log probabilities (..., L - 1) of all counts but the highest, if there."""
+        _, log_mean, log_shape = _count_params(params)
+        count = torch.arange(self.levels - 1.0, dtype=params.dtype, device=params.device)  # (L - 1,)
+        return _negative_binomial(log_mean[..., None], log_shape[..., None], count)
+
+
+def _count_params(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log odds of being there, log mean of those who are, and log shape, each (...).
+
+    The mean over all is the parameter: it is what data tell most about, however they divide it.
+    """
+    odds = params[..., 0]
+    log_mean = (params[..., 1] - F.logsigmoid(odds)).clamp(*LOG_MEAN_RANGE)
+    return odds, log_mean, params[..., 2].clamp(*LOG_SHAPE_RANGE)
+
+
+def _negative_binomial(log_mean: Tensor, log_shape: Tensor, count: Tensor) -> Tensor:
+    """Log probability of ``count``; all three broadcast."""
+    shape = log_shape.exp()
+    ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1.0)
+    return ways + shape * F.logsigmoid(log_shape - log_mean) + count * F.logsigmoid(log_mean - log_shape)

@@ -32,15 +32,17 @@ class TwinNetwork(nn.Module):
         self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
         self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
         levels = spec.choices
-        memory = (5 + 2 * levels) * len(self._counted) + 1 if self._counted else 0
-        features = 4 * len(spec.modelled) + memory + 1 + 2 * levels + self._side_features()
+        memory = (5 + 2 * levels) * len(self._counted) + 2 if self._counted else 0
+        features = 4 * len(spec.modelled) + memory + 1 + 3 * levels + self._side_features()
         widths = tuple(d.width for d in self.distributions)
-        self.trunk = CausalTransformer(config, features, widths, spec.window)
+        earlier = tuple(int(self._told(torch.zeros(1, k)).shape[-1]) for k in range(len(widths)))
+        self.trunk = CausalTransformer(config, features, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
         # norms of the trunk let pass for the few who count much.
-        self.wide = nn.Linear(features, sum(widths), bias=False) if self._counted else None
-        if self.wide is not None:
-            nn.init.zeros_(self.wide.weight)
+        self.wide = None
+        if self._counted:
+            self.wide = _zero_linear(features, sum(widths))
+            self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -75,6 +77,7 @@ class TwinNetwork(nn.Module):
             actions,
             seen.chosen,
             torch.log1p(seen.given),
+            torch.log1p(seen.lately),
             inputs,
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
@@ -95,7 +98,23 @@ class TwinNetwork(nn.Module):
             rates.flatten(-2),
             0.5 * torch.log1p(seen.idle[..., self._counted]),
             0.5 * torch.log1p(seen.tenure)[..., None],
+            (seen.tenure == 0.0).to(seen.tenure.dtype)[..., None],  # what is seen at birth is no habit
         ]
+
+    def _told(self, drawn: Tensor) -> Tensor:
+        """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
+
+        One purchase instead of none is a small step on the scale, and matters most.
+        """
+        parts = [drawn]
+        for k in self._counted:
+            if k < drawn.shape[-1]:
+                value = drawn[..., k, None]
+                parts.append((value > -1.0).to(drawn.dtype))
+                if self.spec.modelled[k].kind == "count":
+                    most = self.spec.modelled[k].level_count - 1
+                    parts.append(torch.log1p(0.5 * (value + 1.0) * most))
+        return torch.cat(parts, dim=-1)
 
     def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """What every head's parameters (..., P) of each variable get from the token (..., F) itself; () for nothing."""
@@ -103,11 +122,11 @@ class TwinNetwork(nn.Module):
             return ()
         return self.wide(tokens).split([d.width for d in self.distributions], dim=-1)  # type: ignore[no-any-return]
 
-    @staticmethod
-    def _params(head: nn.Module, z: Tensor, k: int, drawn: Tensor, linear: tuple[Tensor, ...]) -> Tensor:
-        """Parameters (..., P) of variable k under one head."""
-        params: Tensor = head.params(z, k, drawn)  # type: ignore[operator]
-        return params + linear[k] if linear else params
+    def _shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
+        """What every head's parameters (..., P) of variable k get from token and earlier variables themselves."""
+        if not linear:
+            return 0.0
+        return linear[k] + self.wide_told[k - 1](told) if k else linear[k]
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
@@ -122,12 +141,15 @@ class TwinNetwork(nn.Module):
         Returns:
             Shape (M, ..., D), zero where nothing was observed.
         """
-        per_head, linear = [], self._linear(tokens)
+        told = [self._told(target[..., :k]) for k in range(len(self.distributions))]
+        linear = self._linear(tokens)
+        shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
+        per_head = []
         for head in self.trunk.heads:
             z = head.block(hidden)  # type: ignore[operator]
             terms = []
             for k, distribution in enumerate(self.distributions):
-                params = self._params(head, z, k, target[..., :k], linear)
+                params = head.params(z, k, told[k]) + shared[k]  # type: ignore[operator]
                 terms.append(distribution.log_prob(params, target[..., k], last[..., k]) * present[..., k])
             per_head.append(torch.stack(terms, dim=-1))
         return torch.stack(per_head)
@@ -150,11 +172,19 @@ class TwinNetwork(nn.Module):
         drawn = hidden.new_zeros(len(bound), 0)
         spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
         for k, distribution in enumerate(self.distributions):
+            told = self._told(drawn)
+            shared = self._shared(k, linear, told)
             params = torch.stack(
-                [self._params(h, z, k, drawn, linear) for h, z in zip(self.trunk.heads, features, strict=True)]
+                [h.params(z, k, told) + shared for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
             )  # (M, B, P)
             means = distribution.mean(params, last[:, k])  # (M, B)
             spread = spread + means.var(dim=0, correction=0)
             value = distribution.icdf(params[bound, rows], u[:, k], last[:, k])
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
         return drawn, spread.sqrt()
+
+
+def _zero_linear(features: int, width: int) -> nn.Linear:
+    linear = nn.Linear(features, width, bias=False)
+    nn.init.zeros_(linear.weight)
+    return linear

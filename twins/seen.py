@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+KEPT = 0.9  # of what was given lately, per step
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -27,6 +29,7 @@ class Seen:
         tenure: Steps since the first observation, (...).
         chosen: Whether the step that led to the observation was one with this level, (..., L).
         given: How often each level was delivered so far, (..., L).
+        lately: The same, each time forgotten by a tenth per step, (..., L): people get used to what they are given.
     """
 
     value: Tensor
@@ -39,13 +42,14 @@ class Seen:
     tenure: Tensor
     chosen: Tensor
     given: Tensor
+    lately: Tensor
 
     @classmethod
     def unborn(cls, people: int, variables: int, levels: int = 0) -> Seen:
         """What is known before the first observation: nothing."""
         nothing, never = torch.zeros(people, variables), torch.zeros(people)
         total, none = torch.zeros(people, variables, 1 + levels), torch.zeros(people, levels)
-        return cls(nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none)
+        return cls(nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none, none)
 
     @classmethod
     def join(cls, parts: Sequence[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
@@ -79,4 +83,5 @@ def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chos
         tenure=torch.where(seen.birth > 0, 0.0, seen.tenure + 1.0),
         chosen=chosen,
         given=seen.given + chosen,
+        lately=KEPT * seen.lately + chosen,
     )

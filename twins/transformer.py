@@ -105,20 +105,20 @@ class Block(nn.Module):
 class EnsembleHead(nn.Module):
     """One of M heads: a feed-forward block of its own, then the variables one after the other.
 
-    The distribution of variable v depends on the block's output and, through a linear map, on the values just drawn of
+    The distribution of variable v depends on the block's output and, through a linear map, on what was just drawn of
     the variables declared before it. A random map that is never trained is added to each block (Osband et al. 2018,
     "Randomized prior functions"): where there were data its effect is learned away, elsewhere the heads differ.
     """
 
-    def __init__(self, config: TransformerConfig, widths: tuple[int, ...]) -> None:
-        """Build a head that writes ``widths[v]`` parameters for variable v."""
+    def __init__(self, config: TransformerConfig, widths: tuple[int, ...], earlier: tuple[int, ...]) -> None:
+        """Build a head that writes ``widths[v]`` parameters for variable v, given ``earlier[v]`` numbers drawn."""
         super().__init__()
         d, self.prior_gain = config.width, config.prior_gain
         self.norm, self.up = nn.LayerNorm(d), nn.Linear(d, config.ensemble_width)
         self.down, self.norm_out = nn.Linear(config.ensemble_width, d), nn.LayerNorm(d)
         self.prior = nn.Sequential(nn.Linear(d, config.prior_width), nn.GELU(), nn.Linear(config.prior_width, d))
         self.prior.requires_grad_(False)
-        self.earlier = nn.ModuleList(nn.Linear(v, d, bias=False) for v in range(1, len(widths)))
+        self.earlier = nn.ModuleList(nn.Linear(e, d, bias=False) for e in earlier[1:])
         self.write = nn.ModuleList(nn.Linear(d, p) for p in widths)
 
     def block(self, h: Tensor) -> Tensor:
@@ -126,9 +126,9 @@ class EnsembleHead(nn.Module):
         learned = self.down(F.gelu(self.up(self.norm(h))))
         return self.norm_out(h + learned + self.prior_gain * self.prior(h))  # type: ignore[no-any-return]
 
-    def params(self, z: Tensor, v: int, drawn: Tensor) -> Tensor:
-        """Parameters (..., P) of variable v from features (..., D) and earlier values (..., v) on [-1, 1]."""
-        return self.write[v](F.gelu(z + self.earlier[v - 1](drawn)) if v else F.gelu(z))  # type: ignore[no-any-return]
+    def params(self, z: Tensor, v: int, told: Tensor) -> Tensor:
+        """Parameters (..., P) of variable v from features (..., D) and what earlier variables tell (..., E_v)."""
+        return self.write[v](F.gelu(z + self.earlier[v - 1](told)) if v else F.gelu(z))  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -160,14 +160,19 @@ class CausalTransformer(nn.Module):
 
     slopes: Tensor
 
-    def __init__(self, config: TransformerConfig, features: int, widths: tuple[int, ...], window: int) -> None:
-        """Build the network for tokens of ``features`` numbers and variables of ``widths`` parameters."""
+    def __init__(
+        self, config: TransformerConfig, features: int, widths: tuple[int, ...], earlier: tuple[int, ...], window: int
+    ) -> None:
+        """Build the network for tokens of ``features`` numbers and variables of ``widths`` parameters.
+
+        ``earlier`` says how many numbers about the variables before it each variable depends on.
+        """
         super().__init__()
         self.config, self.window = config, window
         self.embed = nn.Linear(features, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.heads = nn.ModuleList(EnsembleHead(config, widths) for _ in range(config.ensemble))
+        self.heads = nn.ModuleList(EnsembleHead(config, widths, earlier) for _ in range(config.ensemble))
         self.register_buffer("slopes", alibi_slopes(config.attention_heads, window), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
