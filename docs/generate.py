@@ -80,7 +80,7 @@ def results() -> str:
 def fidelity_table(name: str, card: dict[str, Any]) -> str:
     """Return how the twin model of a scenario compares with its reference."""
     training = card["training"]
-    options = {"epochs", "batches", "batch_tokens", "ema"} & set(training["config"])
+    options = {"epochs", "batches", "batch_tokens", "ema", "threads"} & set(training["config"])
     changed = {o: training["config"][o] for o in sorted(options) if training["config"][o] != getattr(FitArgs, o)}
     other = "".join(f" --{option.replace('_', '-')} {value:g}" for option, value in changed.items())
     head = (
