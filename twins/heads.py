@@ -242,7 +242,8 @@ class CountHead(LevelHead):
     there, log mean over all and log shape say all that, so what is learned of some counts holds for all. Before the
     first observation there was no counting, hence nothing of that: a first purchase may be what makes a customer.
 
-    Source: Lambert 1992, "Zero-inflated Poisson regression", Technometrics 34:1; Greene 1994 for this mixture.
+    Source: Lambert 1992, "Zero-inflated Poisson regression", Technometrics 34:1; for the negative binomial Greene 1994,
+    "Accounting for excess zeros and sample selection in Poisson and negative binomial regression models", NYU EC-94-10.
     """
 
     def __init__(self, levels: int) -> None:
