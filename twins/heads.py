@@ -253,10 +253,10 @@ class CountHead(LevelHead):
 
     def logits(self, params: Tensor, last: Tensor) -> Tensor:
         """Log probabilities (..., L) of the counts."""
-        log_any, counts = F.logsigmoid(params[..., :1]), self._counts(params)
-        none = torch.logaddexp(F.logsigmoid(-params[..., :1]), log_any + counts[..., :1])
-        some = log_any + counts[..., 1:]
-        below = torch.cat([none, some], dim=-1)  # (..., L - 1)
+        odds, log_mean, log_shape = (p[..., None] for p in _count_params(params))
+        some = torch.arange(1.0, self.levels - 1.0, dtype=params.dtype, device=params.device)  # (L - 2,)
+        size = F.logsigmoid(odds) + _negative_binomial(log_mean, log_shape, some)
+        below = torch.cat([_none(odds, log_mean, log_shape), size], dim=-1)  # (..., L - 1)
         top = torch.log1p(-below.exp().sum(-1, keepdim=True).clamp_max(1.0 - 1e-7))
         born = F.log_softmax(params[..., 3:], dim=-1)
         return torch.where(torch.isnan(last)[..., None], born, torch.cat([below, top], dim=-1))
@@ -265,13 +265,11 @@ class CountHead(LevelHead):
         """Log probability of the count."""
         index = self._index(value)
         odds, log_mean, log_shape = _count_params(params)
-        log_any = F.logsigmoid(odds)
-        none = torch.logaddexp(F.logsigmoid(-odds), log_any + log_shape.exp() * F.logsigmoid(log_shape - log_mean))
         # Whatever is not zero is rare, and the costly part.
         full = torch.isnan(last) | (index == self.levels - 1)
         some = (index > 0) & ~full
         size = _negative_binomial(log_mean[some], log_shape[some], index[some].to(params.dtype))
-        log_prob = none.masked_scatter(some, log_any[some] + size)
+        log_prob = _none(odds, log_mean, log_shape).masked_scatter(some, F.logsigmoid(odds[some]) + size)
         levels = self.logits(params[full], last[full]).gather(-1, index[full][..., None])[..., 0]
         return log_prob.masked_scatter(full, levels)
 
@@ -279,12 +277,6 @@ class CountHead(LevelHead):
         """Mean count."""
         odds, log_mean, _ = _count_params(params)
         return torch.where(torch.isnan(last), super().mean(params, last), torch.exp(F.logsigmoid(odds) + log_mean))
-
-    def _counts(self, params: Tensor) -> Tensor:
-        """Log probabilities (..., L - 1) of all counts but the highest, if there."""
-        _, log_mean, log_shape = _count_params(params)
-        count = torch.arange(self.levels - 1.0, dtype=params.dtype, device=params.device)  # (L - 1,)
-        return _negative_binomial(log_mean[..., None], log_shape[..., None], count)
 
 
 def _count_params(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -295,6 +287,12 @@ def _count_params(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     odds = params[..., 0]
     log_mean = (params[..., 1] - F.logsigmoid(odds)).clamp(*LOG_MEAN_RANGE)
     return odds, log_mean, params[..., 2].clamp(*LOG_SHAPE_RANGE)
+
+
+def _none(odds: Tensor, log_mean: Tensor, log_shape: Tensor) -> Tensor:
+    """Log probability (...) that nothing is counted: nobody there, or no event."""
+    silent = log_shape.exp() * F.logsigmoid(log_shape - log_mean)
+    return torch.logaddexp(F.logsigmoid(-odds), F.logsigmoid(odds) + silent)
 
 
 def _negative_binomial(log_mean: Tensor, log_shape: Tensor, count: Tensor) -> Tensor:
