@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.twins.heads import BinaryHead, ChangeHead, CountHead, LevelHead, ZeroInflatedHead, head_for
+from twingym.twins.discrete_heads import BinaryHead, CountHead, LevelHead
+from twingym.twins.heads import ChangeHead, ZeroInflatedHead, head_for
 from twingym.twins.variables import Variable
 
 U = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
