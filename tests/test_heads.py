@@ -126,3 +126,14 @@ def test_kind_decides_the_head():
     assert isinstance(head_for(Variable("d", "", 0.0, 6.0, kind="count")), CountHead)
     assert head_for(Variable("f", kind="categorical", levels=("x", "y", "z"))).width == 3
     assert math.isclose(head_for(Variable("e", "U", 0.0, 10.0, change=1.0)).unit, 0.2)
+
+
+def test_drawing_only_what_is_above_zero_draws_what_all_levels_would():
+    """Zeros are drawn without the other levels; the counts must be those of the levels' cumulative probabilities."""
+    random = torch.Generator().manual_seed(1)
+    head, count = CountHead(13), 4000
+    params, u = torch.randn(count, head.width, generator=random), torch.rand(count, generator=random)
+    last = torch.where(torch.rand(count, generator=random) < 0.2, torch.nan, 0.0)
+    torch.testing.assert_close(head.icdf(params, u, last), LevelHead.icdf(head, params, u, last))
+    heads = torch.stack([params, 0.5 * params])  # as many heads share what was seen last
+    torch.testing.assert_close(head.mean(heads, last)[1], head.mean(0.5 * params, last))

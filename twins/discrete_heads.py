@@ -118,10 +118,18 @@ class CountHead(LevelHead):
         levels = self.logits(params[full], last[full]).gather(-1, index[full][..., None])[..., 0]
         return log_prob.masked_scatter(full, levels)
 
+    def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
+        """The first count whose cumulative probability reaches u."""
+        # Most draw a zero, which needs none of the other levels.
+        some = torch.isnan(last) | (u > _none(*_count_params(params)).exp())
+        return torch.full_like(u, -1.0).masked_scatter(some, super().icdf(params[some], u[some], last[some]))
+
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean count."""
         odds, log_mean, _ = _count_params(params)
-        return torch.where(torch.isnan(last), super().mean(params, last), torch.exp(F.logsigmoid(odds) + log_mean))
+        born = torch.isnan(last).expand(odds.shape)
+        levels = super().mean(params[born], last.expand(odds.shape)[born])
+        return torch.exp(F.logsigmoid(odds) + log_mean).masked_scatter(born, levels)
 
 
 def _count_params(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:

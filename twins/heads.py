@@ -157,10 +157,10 @@ class ZeroInflatedHead:
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
         """Zero up to the atom's mass, then the mixture's quantile."""
         positive = torch.sigmoid(params[..., 0])
-        zero = u <= 1.0 - positive
+        above = u > 1.0 - positive
         share = ((u - 1.0 + positive) / positive.clamp_min(1e-9)).clamp(1e-7, 1.0 - 1e-7)
-        level = (self.unit * _mixture_icdf(params[..., 1:], share)).clamp(-1.0 + 1e-6, 1.0)
-        return torch.where(zero, torch.full_like(level, -1.0), level)
+        level = self.unit * _mixture_icdf(params[above][..., 1:], share[above])
+        return torch.full_like(u, -1.0).masked_scatter(above, level.clamp(-1.0 + 1e-6, 1.0))
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Probability of a positive value: what the heads can differ most about."""
