@@ -57,11 +57,13 @@ def skill(score: Floats, baseline: Floats, seed: int = 0, resamples: int = 1000)
 
 
 def rank_correlation(a: Floats, b: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
-    """Spearman's correlation of a and b, each (N,), with a 95 % bootstrap interval."""
+    """Spearman's correlation of a and b, each (N,), with a 95 % bootstrap interval; 0 where one does not vary."""
     random = np.random.default_rng(seed)
 
     def spearman(rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> float:
         first, second = (rankdata(x[rows]) for x in (a, b))
+        if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+            return 0.0  # puts nobody before anybody else
         return float(np.corrcoef(first, second)[0, 1])
 
     everyone = np.arange(len(a))

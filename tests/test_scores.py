@@ -44,6 +44,14 @@ def test_skill_is_one_minus_the_ratio():
     assert low <= estimate <= high
 
 
+def test_what_does_not_vary_ranks_nobody():
+    """Heads of an ensemble may agree about everybody; resamples of few people often do."""
+    assert rank_correlation(np.zeros(20), np.arange(20.0)) == (0.0, 0.0, 0.0)
+    nearly = np.zeros(20)
+    nearly[0] = 1.0
+    assert np.isfinite(rank_correlation(nearly, np.arange(20.0))).all()
+
+
 def test_rank_correlation_sees_order_only():
     a = np.arange(50.0)
     assert rank_correlation(a, np.exp(a / 10))[0] == pytest.approx(1.0)
