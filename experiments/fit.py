@@ -26,7 +26,7 @@ from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
 STEPS = 3_500_000  # of long courses
-MOST_HELD_OUT = 6_000  # courses
+MOST_HELD_OUT = 2_000  # courses; they are judged after every epoch
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Args:
     """People of the train split; default: enough for 3.5 million steps or, where a course fits into one segment
     and so is spent after one look, new people in every epoch."""
     held_out: int = 0
-    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 6,000
+    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 2,000
     courses."""
     horizon: int = 0
     """Steps per course; default: two training episodes, or one where the problem ends there."""
