@@ -127,9 +127,9 @@ class CountHead(LevelHead):
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean count."""
         odds, log_mean, _ = _count_params(params)
-        born = torch.isnan(last).expand(odds.shape)
-        levels = super().mean(params[born], last.expand(odds.shape)[born])
-        return torch.exp(F.logsigmoid(odds) + log_mean).masked_scatter(born, levels)
+        last = last.expand(odds.shape)  # heads of an ensemble share it
+        born = torch.isnan(last)
+        return torch.exp(F.logsigmoid(odds) + log_mean).masked_scatter(born, super().mean(params[born], last[born]))
 
 
 def _count_params(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
