@@ -4,11 +4,12 @@
 everybody on held-out people over the judged horizon, on twin model and reference, and writes one row per policy, seed
 and dynamics to ``benchmarks/results/policies_<scenario>.csv``. ``gain`` is the return above the scenario's baseline
 rule on the same people with the same luck. For scale, an oracle (``ORACLES``): three seeds that see what is hidden,
-trained and judged on the reference. A seed that was trained before is not trained again.
+trained and judged on the reference. A seed that was trained before on the same weights is not trained again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from twingym.evaluation import evaluate, tune, verdicts
 from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.rollout import Policy
 from twingym.scenarios import Scenario, get
+from twingym.scenarios.weights import weights_folder
 from twingym.twins import people
+from twingym.twins.model import WEIGHTS
 
 RESULTS = Path(__file__).parent / "results"
 # Scenarios whose hidden state is worth knowing, and small enough for an agent to use.
@@ -57,6 +60,11 @@ def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = TWIN) -
         outcome = train(scenario, "ppo", seed=seed, dynamics=dynamics, progress=True)
         export_policy(outcome.policy, scenario, folder)
     return load_policy(folder)
+
+
+def fitted(scenario: Scenario) -> str:
+    """Return a short hash of the scenario's twin model: policies trained on another one are not its own."""
+    return hashlib.sha256((weights_folder(scenario) / WEIGHTS).read_bytes()).hexdigest()[:8]
 
 
 def rules(scenario: Scenario, tuned: int) -> dict[str, Policy]:
@@ -97,7 +105,8 @@ def main(args: Args) -> None:
         short = scenario.judged_horizon <= 1000
         policies = rules(scenario, args.tuned or (10_000 if short else 100))
         for seed in args.seeds:
-            policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, args.runs / scenario.id / f"seed_{seed}")
+            folder = args.runs / scenario.id / f"twins_{fitted(scenario)}" / f"seed_{seed}"
+            policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, folder)
         count = args.judged or (100_000 if short else 500)
         on_twin = args.judged_on_twin or (min(count, 20_000) if short else count)
         table = judge(scenario, policies, {REFERENCE: count, TWIN: on_twin})
