@@ -41,9 +41,9 @@ def collect(
 ) -> Courses:
     """Treat people by a declared mixture of behaviours and record their courses.
 
-    In each life, each person gets a rule of the scenario (by the weights of ``behaviour``) with settings of their own
+    Each person gets a rule of the scenario (by the weights of ``behaviour``) with settings of their own
     (each number times exp(N(0, 0.5))) and one mode of the mixture. All of it, and what is drawn at each step, is a
-    function of seed, id and the number of the life; inputs and luck are the same in all of a person's lives.
+    function of seed and id.
 
     Args:
         scenario: A scenario, its id or file.
@@ -70,8 +70,7 @@ def collect(
     wanted = checked_ids(ids)
     chosen, weights = mixture or found.mixture, dict(behaviour or found.behaviour)
     parts = [
-        _collect(found, wanted[i : i + MOST_AT_ONCE], seed, horizon, dynamics, weights, chosen, life)
-        for life in range(chosen.lives)
+        _collect(found, wanted[i : i + MOST_AT_ONCE], seed, horizon, dynamics, weights, chosen)
         for i in range(0, len(wanted), MOST_AT_ONCE)
     ]
     return Courses(
@@ -92,11 +91,10 @@ def _collect(
     dynamics: str | Dynamics,
     behaviour: dict[str, float],
     mixture: Mixture,
-    life: int,
 ) -> Courses:
     env = TwinVectorEnv(scenario, len(ids), dynamics=dynamics, horizon=horizon, autoreset="disabled")
     observations, _ = env.reset(seed=seed, options={"twins": ids})
-    treatment = _Treatment(env, seed, behaviour, mixture, life)
+    treatment = _Treatment(env, seed, behaviour, mixture)
     discrete = isinstance(env.single_action_space, Discrete)
     steps, width = env.horizon, len(scenario.interventions)
     observed = np.full((len(ids), steps + 1, len(scenario.variables)), np.nan)
@@ -122,15 +120,13 @@ def _collect(
 class _Treatment:
     """What each of N people gets at each step."""
 
-    def __init__(
-        self, env: TwinVectorEnv, seed: int, behaviour: Mapping[str, float], mixture: Mixture, life: int
-    ) -> None:
+    def __init__(self, env: TwinVectorEnv, seed: int, behaviour: Mapping[str, float], mixture: Mixture) -> None:
         scenario, ids = env.scenario, env.cohort.ids
         rules = {name: scenario.rule(name) for name in behaviour}
         settings = max(len(rule.settings) for rule in rules.values())
-        self._env, self._seed, self._life = env, seed, life
+        self._env, self._seed = env, seed
         # The person's draws are those of step 0; the steps' own begin at 1.
-        person = uniforms(seed, ids, life, Stream.POLICY, 0, 2 + settings + AmountLaw.per_person)
+        person = uniforms(seed, ids, 0, Stream.POLICY, 0, 2 + settings + AmountLaw.per_person)
         mode = _choice(person[:, 0], mixture.shares)
         self._mine = _choice(person[:, 1], tuple(behaviour.values()))
         self._rows = np.arange(len(ids))
@@ -161,7 +157,7 @@ class _Treatment:
             proposals.append(actions.reshape(len(self._rows), -1))
         proposed = np.stack(proposals)[self._mine, self._rows].astype(np.float64)
         people, width = proposed.shape
-        u = uniforms(self._seed, self._env.cohort.ids, self._life, Stream.POLICY, t + 1, self._law.per_step * width)
+        u = uniforms(self._seed, self._env.cohort.ids, 0, Stream.POLICY, t + 1, self._law.per_step * width)
         if isinstance(self._law, AmountLaw):
             return self._law.draw(proposed, self._eventful(), u.reshape(people, width, -1))
         chances = self._law.chances(proposed)

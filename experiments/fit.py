@@ -26,7 +26,7 @@ from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
 STEPS = 3_500_000  # of long courses
-MOST_HELD_OUT = 2_000  # courses; they are judged after every epoch
+MOST_HELD_OUT = 2_000  # people; they are judged after every epoch
 
 
 @dataclass
@@ -41,8 +41,7 @@ class Args:
     """People of the train split; default: enough for 3.5 million steps or, where a course fits into one segment
     and so is spent after one look, new people in every epoch."""
     held_out: int = 0
-    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 2,000
-    courses."""
+    """People of the validation split, who decide when to stop; default: a twelfth as many, at most 2,000."""
     horizon: int = 0
     """Steps per course; default: two training episodes, or one where the problem ends there."""
     epochs: int = 45
@@ -78,11 +77,11 @@ def fit(args: Args) -> TwinModel:
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
     chosen = {name: getattr(args, name) for name in ("epochs", "batches", "batch_tokens", "ema", "seed", "threads")}
     config = FitConfig(**chosen)
-    spec, lives = scenario.twin_spec(), scenario.mixture.lives
-    rows, tokens = config.shape(horizon + 1, spec.window)
-    per_epoch = -(-config.batches * rows // lives) if tokens == horizon + 1 else 0  # new people, if any
+    spec = scenario.twin_spec()
+    rows, tokens = config.shape(horizon + 1, spec)
+    per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
     learners = people("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)))
-    held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT // lives))
+    held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT))
 
     def record(ids: Ids) -> Courses:
         return collect(scenario, ids, args.seed, horizon=horizon)
@@ -91,7 +90,7 @@ def fit(args: Args) -> TwinModel:
         return record(np.take(learners, np.arange(epoch * per_epoch, (epoch + 1) * per_epoch), mode="wrap"))
 
     console.print(
-        f"recording {(len(learners) + len(held_out)) * lives} courses of {horizon} steps "
+        f"recording {len(learners) + len(held_out)} courses of {horizon} steps "
         f"under {', '.join(scenario.behaviour)}{' as they are needed' if per_epoch else ''}"
     )
     source = record(held_out if per_epoch else np.concatenate([learners, held_out]))

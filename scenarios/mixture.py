@@ -9,31 +9,26 @@ from twingym.twins.errors import SpecError
 
 @dataclass(frozen=True)
 class Mixture:
-    """Shares of people who are treated in each way, and how often each of them lives.
+    """Shares of people who are treated in each way.
 
     Attributes:
         clinician: By a rule, with small deviations.
         exploratory: By a rule, with large and lasting deviations, extra doses and omissions.
         randomised: At random, whatever their state.
-        lives: Courses per person, with the same inputs and luck under treatments drawn anew: what differs between them
-            the treatments have caused.
     """
 
     clinician: float = 0.45
     exploratory: float = 0.35
     randomised: float = 0.20
-    lives: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse shares that are negative or all zero, and nobody living.
+        """Refuse shares that are negative or all zero.
 
         Raises:
             SpecError: Naming what is wrong.
         """
         if min(self.shares) < 0 or sum(self.shares) <= 0:
             raise SpecError(f"mixture is {self}; allowed: shares of 0 or more, not all zero.")
-        if self.lives < 1:
-            raise SpecError(f"mixture's lives is {self.lives}; allowed: 1 or more courses per person.")
 
     @property
     def shares(self) -> tuple[float, float, float]:

@@ -113,12 +113,29 @@ def build(constants: Constants) -> Scenario:
             Variable("income_band", kind="categorical", levels=INCOMES, audience="twin", about="Synthetic."),
         ),
         variables=(
-            Variable("purchases", "", 0.0, MOST_PURCHASES, kind="count", track=True, about="Purchases of the week."),
+            Variable(
+                "purchases",
+                "",
+                0.0,
+                MOST_PURCHASES,
+                kind="count",
+                recurrent=True,
+                track=True,
+                about="Purchases of the week.",
+            ),
             Variable(
                 "spend", "dollars", 0.0, MOST_SPEND, scale="log", knee=10.0, track=True, about="Spent in the week."
             ),
             Variable("consent", kind="binary", absorbing=True, track=True, about="Agrees to be contacted."),
-            Variable("visits", "", 0.0, MOST_VISITS, kind="count", about="Visits of the week without a purchase."),
+            Variable(
+                "visits",
+                "",
+                0.0,
+                MOST_VISITS,
+                kind="count",
+                recurrent=True,
+                about="Visits of the week without a purchase.",
+            ),
             Variable(
                 "alive", kind="binary", absorbing=True, audience="auditor", track=True, about="Still buys at all."
             ),
@@ -214,9 +231,8 @@ def build(constants: Constants) -> Scenario:
         rules=RULES,
         baseline="never",
         behaviour={"every_k_weeks": 4.0, "recency": 2.0, "p_alive": 2.0, "never": 1.0, "blanket": 1.0},
-        # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided, in
-        # one person with the same luck.
-        mixture=Mixture(clinician=0.1, exploratory=0.1, randomised=0.8, lives=4),
+        # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided.
+        mixture=Mixture(clinician=0.1, exploratory=0.1, randomised=0.8),
         window=WEEKS + 1,
         fidelity=PLAN,
         parameters=constants,

@@ -295,8 +295,8 @@ class Scenario:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Prose and drawing are not part of what a scenario does.
-_UNHASHED = {"about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+# Prose, drawing, and what a twin model may take for granted are not part of what a scenario does.
+_UNHASHED = {"recurrent", "about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 
 
 def _plain(value: object) -> Any:

@@ -93,24 +93,6 @@ def test_level_propensities_are_the_frequencies() -> None:
     np.testing.assert_allclose(shielded.propensity[rested & alive, 1], 0.0, atol=1e-12)
 
 
-def test_lives_of_a_person_differ_by_what_treatment_caused() -> None:
-    mixture = Mixture(0.0, 0.0, 1.0, lives=3)
-    courses = collect("Retention-v0", people("train", 300), 0, horizon=30, mixture=mixture)
-    assert np.array_equal(courses.ids, np.tile(people("train", 300), 3))
-    observed, delivered = courses.observed.reshape(3, 300, 31, -1), courses.delivered.reshape(3, 300, 30)
-    rows = np.arange(300)
-    for life in (1, 2):
-        parted = delivered[life] != delivered[0]
-        assert parted.any(axis=1).mean() > 0.85  # two lives of sixteen are both controls', and the rare are like them
-        first = np.where(parted.any(axis=1), parted.argmax(axis=1), 29)
-        together = np.arange(31) <= first[:, None]
-        np.testing.assert_array_equal(observed[life][together], observed[0][together])
-        assert not np.array_equal(observed[life], observed[0])
-    # One life is the one that there would be without the others.
-    alone = collect("Retention-v0", people("train", 300), 0, horizon=30, mixture=Mixture(0.0, 0.0, 1.0))
-    np.testing.assert_array_equal(alone.delivered[rows, :, 0], delivered[0])
-
-
 def test_random_habits_change_and_controls_have_none() -> None:
     n, steps = 4000, 60
     rng = np.random.default_rng(0)
@@ -165,7 +147,5 @@ def test_a_held_dose_is_an_atom() -> None:
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(SpecError, match="shares of 0 or more"):
         Mixture(-0.1, 0.6, 0.5)
-    with pytest.raises(SpecError, match="lives is 0; allowed: 1 or more"):
-        Mixture(lives=0)
     with pytest.raises(UnknownNameError, match="unknown rule 'basal'"):
         collect(GLUCOSE, IDS, 0, behaviour={"basal": 1.0})

@@ -1,5 +1,7 @@
 """Does a twin model keep the same counts while it steps people as when it reads their recorded courses?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,10 +80,16 @@ def test_decoding_with_counts_equals_the_network_on_whole_courses(scenario, mode
     assert (decoded - model.network.trunk(tokens)).abs().max() < 1e-5
 
 
+def of_counts(scenario):
+    """The declarations of Retention if no count were recurrent."""
+    spec = scenario.twin_spec()
+    return replace(spec, variables=tuple(replace(v, recurrent=False) for v in spec.variables))
+
+
 @pytest.mark.parametrize("k", [0, 3])  # purchases first, visits given all others
 @torch.inference_mode()
 def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(scenario, k):
-    network, without = (TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval() for _ in range(2))
+    network, without = (TwinNetwork.untrained(of_counts(scenario), SMALL).eval() for _ in range(2))
     for linear in (network.wide, network.wide_told[-1]):  # the last is that of visits
         torch.nn.init.normal_(linear.weight, std=0.3, generator=torch.Generator().manual_seed(0))
     data = dataset(record(scenario, people("train", 9), 4, 30, scenario.fidelity).courses, scenario.twin_spec())
@@ -89,23 +97,25 @@ def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(sce
     hidden, last, head = torch.randn(9, SMALL.width), data.seen.last[:, 25], torch.ones(9, dtype=torch.int64)
     u = torch.full((9, 4), 0.5)
     u[:5, 0] = 0.99  # some buy
-    target = network.sample(hidden, tokens, u, last, head)[0]
+    target = network.sample(hidden, tokens, u, last, head, network.unborn(9))[0]
     target[:, k] = -1.0
 
     log_prob, other = (n.log_prob(hidden, tokens, target, torch.ones(9, 4), last)[1, :, k] for n in (network, without))
     assert not torch.allclose(log_prob, other)
     for side, counted in ((-1e-4, False), (1e-4, True)):
         u[:, k] = log_prob.exp() + side
-        assert ((network.sample(hidden, tokens, u, last, head)[0][:, k] > -1.0) == counted).all()
+        drawn = network.sample(hidden, tokens, u, last, head, network.unborn(9))[0]
+        assert ((drawn[:, k] > -1.0) == counted).all()
 
 
 def test_a_variable_is_told_whether_and_how_much_was_counted_before_it(scenario):
     network = TwinNetwork.untrained(scenario.twin_spec(), SMALL)
     most = scenario.variables[0].high
-    told = network._told(torch.tensor([[-1.0, -1.0], [2.0 / most - 1.0, 0.25]]))
+    told = network._told(torch.tensor([[-1.0, -1.0], [2.0 / most - 1.0, 0.25]]), 2)
     some = [2.0 / most - 1.0, 0.25, 1.0, float(np.log(2.0)), 1.0]
     assert torch.allclose(told, torch.tensor([[-1.0, -1.0, 0.0, 0.0, 0.0], some]))
-    assert network._told(told[:, :0]).shape == (2, 0)
+    assert network._told(told[:, :0], 0).shape == (2, 0)
+    assert network._told(told[:, :3], 3).shape == (2, 0)  # what is counted says nothing about effects
 
 
 def test_a_missing_value_neither_counts_nor_ends_a_wait():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.errors import DynamicsError
 from twingym.twins.network import TwinNetwork
+from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
 from twingym.twins.seen import Seen, advance_seen
 from twingym.twins.transformer import RingCache
@@ -33,6 +34,7 @@ class TwinState:
         chosen: Levels delivered in the last step, (N, L).
         seen: What the next token will say was observed.
         before: What was known before that observation, so that it can be replaced.
+        people: What recurrent counts are expected and drawn from.
         head: Ensemble head each person is bound to, (N,).
         spread: Disagreement of the heads about the last step, (N,).
         count: N without padding.
@@ -44,6 +46,7 @@ class TwinState:
     chosen: Tensor
     seen: Seen
     before: Seen
+    people: Regulars
     head: Tensor
     spread: Tensor
     count: int
@@ -52,15 +55,15 @@ class TwinState:
 class TransformerDynamics:
     """Steps people with a fitted network; see :class:`~twingym.twins.dynamics.Dynamics`.
 
-    The first uniform of each step is read at birth only, where it binds the person to an ensemble head; the others are
-    one per modelled variable.
+    The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
+    per modelled variable, and where counts are recurrent some for what is hidden.
     """
 
     def __init__(self, network: TwinNetwork) -> None:
         """Wrap a fitted network, which is put in evaluation mode."""
         self.network = network.eval()
         self.spec = network.spec
-        self.noise_width = 1 + len(self.spec.modelled)
+        self.noise_width = 1 + network.noise_width
         self.heads = len(network.trunk.heads)
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
@@ -98,12 +101,13 @@ class TransformerDynamics:
             state.own[name] = state.own[name].copy()
             state.own[name][rows] = values[:count]
 
-        def replace(tensors: list[Tensor]) -> Tensor:
+        def put(tensors: list[Tensor]) -> Tensor:
             mine, theirs = tensors
             return mine.index_copy(0, where, theirs[:count])
 
-        state.seen = Seen.join([state.seen, fresh.seen], replace)
-        state.before = Seen.join([state.before, fresh.before], replace)
+        state.seen = Seen.join([state.seen, fresh.seen], put)
+        state.before = Seen.join([state.before, fresh.before], put)
+        state.people = Regulars.join([state.people, fresh.people], put)
         return state, observed
 
     @torch.inference_mode()
@@ -117,6 +121,7 @@ class TransformerDynamics:
             state.chosen[where],
             state.seen.each(lambda tensor: tensor[where]),
             state.before.each(lambda tensor: tensor[where]),
+            state.people.each(lambda tensor: tensor[where]),
             state.head[where],
             state.spread[where],
             len(rows),
@@ -129,6 +134,7 @@ class TransformerDynamics:
     def bind(self, state: TwinState, head: Rows) -> TwinState:
         """Bind people to other heads, shape (N,), from here on."""
         state.head = torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
+        state.people = replace(state.people, stale=torch.ones_like(state.people.stale))
         return state
 
     @torch.inference_mode()
@@ -153,12 +159,14 @@ class TransformerDynamics:
             observed = full
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
         told = advance_seen(state.before, value, mask, self.network.units, state.chosen)
+        corrected = self.network.correct(state.people, value, mask, state.before.last, state.traits)
 
-        def replace(tensors: list[Tensor]) -> Tensor:
+        def put(tensors: list[Tensor]) -> Tensor:
             new, old = tensors
             return torch.where(told_to.view(-1, *[1] * (new.ndim - 1)), new, old)
 
-        state.seen = Seen.join([told, state.seen], replace)
+        state.seen = Seen.join([told, state.seen], put)
+        state.people = Regulars.join([corrected, state.people], put)
         return state
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -175,6 +183,7 @@ class TransformerDynamics:
             chosen=unborn.chosen,
             seen=unborn,
             before=unborn,
+            people=self.network.unborn(rows),
             head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
             spread=torch.zeros(rows),
             count=count,
@@ -199,14 +208,17 @@ class TransformerDynamics:
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
-        value, state.spread = self.network.sample(hidden, tokens, u, state.seen.last, state.head)
+        before = state.seen
+        value, state.spread, state.people = self.network.sample(
+            hidden, tokens, u, before.last, state.head, state.people
+        )
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
-        state.before = state.seen
-        state.seen = advance_seen(state.seen, value, torch.ones_like(value), self.network.units, state.chosen)
+        state.before = before
+        state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.chosen)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
 

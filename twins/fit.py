@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -60,9 +59,13 @@ class FitConfig:
     seed: int = 0
     threads: int = 1
 
-    def shape(self, tokens: int, window: int) -> tuple[int, int]:
-        """Return how many segments make a gradient step and how many tokens each has, for courses of ``tokens``."""
-        steps = min(int(self.segment * window), tokens)
+    def shape(self, tokens: int, spec: TwinSpec) -> tuple[int, int]:
+        """Return how many segments make a gradient step and how many tokens each has, for courses of ``tokens``.
+
+        Beliefs about recurrent counts begin at birth: then courses are not cut.
+        """
+        whole = any(v.recurrent for v in spec.modelled)
+        steps = tokens if whole else min(int(self.segment * spec.window), tokens)
         return max(1, self.batch_tokens // steps), steps
 
 
@@ -161,7 +164,7 @@ class _Fit:
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.rows, self.steps = config.shape(train.target.shape[1], spec.window)
+        self.rows, self.steps = config.shape(train.target.shape[1], spec)
         self.meet(train)
 
     def meet(self, train: Dataset) -> None:
@@ -175,7 +178,7 @@ class _Fit:
         random = np.random.Generator(np.random.Philox(key=config.seed, counter=self.epoch + 1))
         # Everybody comes up once before anybody comes up twice.
         passes = -(-config.batches * self.rows // len(self.train))
-        order = np.concatenate([self._shuffled(random) for _ in range(passes)])
+        order = np.concatenate([random.permutation(len(self.train)) for _ in range(passes)])
         self.network.train()
         for number in range(config.batches):
             rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
@@ -201,12 +204,6 @@ class _Fit:
         else:
             self.stale += 1
         self.seconds += time.process_time() - began
-
-    def _shuffled(self, random: np.random.Generator) -> NDArray[np.intp]:
-        """All rows, people in random order, the lives of one person side by side: their luck is then subtracted."""
-        person = np.unique(self.train.ids, return_inverse=True)[1]
-        place = np.argsort(random.permutation(person.max() + 1))
-        return np.argsort(place[person], kind="stable")
 
     def _starts(self, data: Dataset, rows: Tensor, random: np.random.Generator) -> Tensor:
         """First tokens of the crops: some at birth, the others anywhere that leaves something to predict."""

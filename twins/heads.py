@@ -55,6 +55,8 @@ def head_for(variable: Variable) -> Head:
         return ChangeHead(variable.unit_change)
     if variable.kind in ("binary", "event"):
         return BinaryHead(absorbing=variable.absorbing)
+    if variable.recurrent:
+        return LevelHead(variable.level_count)  # of the first observation; see twins/recurrent.py for all others
     if variable.kind == "count":
         return CountHead(variable.level_count)
     return LevelHead(variable.level_count)

@@ -7,18 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from twingym.twins.heads import Head, head_for
+from twingym.twins.recurrent import RecurrentEvents
+from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
 TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
 RATE_COUNT, RATE_STEPS = 0.5, 4.0  # of a rate so far: what was counted, and in how long, before birth
+LARGEST_EFFECT = 5.0  # on the log of a rate
 
 
 class TwinNetwork(nn.Module):
     """The transformer with the declared variables around it.
 
-    Legend of shapes: B = people, T = tokens, D = modelled variables, M = ensemble heads, P = parameters.
+    Legend of shapes: B = people, T = tokens, D = modelled variables, M = ensemble heads, P = parameters, C = recurrent
+    counts.
     """
 
     units: Tensor
@@ -33,15 +37,27 @@ class TwinNetwork(nn.Module):
         self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
         levels = spec.choices
         memory = (5 + 2 * levels) * len(self._counted) + 2 if self._counted else 0
-        features = 4 * len(spec.modelled) + memory + 1 + 3 * levels + self._side_features()
-        widths = tuple(d.width for d in self.distributions)
-        earlier = tuple(int(self._told(torch.zeros(1, k)).shape[-1]) for k in range(len(widths)))
+        actions, inputs, traits = self._side_features()
+        before = 4 * len(spec.modelled) + memory + 1
+        features = before + actions + 3 * levels + inputs + traits
+        # Treatment acts on the rates of its own step; what is not a level, or not treatment, may always act.
+        self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
+        self._marks = [before + column for column in spec.choice_columns]
+        self._always = bool(spec.inputs) or any(v.kind == "continuous" for v in spec.interventions)
+        self._traits = traits
+        self.events = None
+        if self.recurrent:
+            most = [spec.modelled[k].level_count - 1 for k in self.recurrent]
+            self.events = RecurrentEvents(most, traits, config.ensemble)
+        self._effects = levels + self._always  # they stand behind the parameters of the first recurrent count
+        widths = tuple(d.width + self._effects * (self.recurrent[:1] == [k]) for k, d in enumerate(self.distributions))
+        earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
         self.trunk = CausalTransformer(config, features, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
         # norms of the trunk let pass for the few who count much.
         self.wide = None
         if self._counted:
-            self.wide = _zero_linear(features, sum(widths))
+            self.wide, self._widths = _zero_linear(features, sum(widths)), list(widths)
             self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
@@ -52,15 +68,16 @@ class TwinNetwork(nn.Module):
             torch.manual_seed(seed)
             return cls(spec, config)
 
-    def _side_features(self) -> int:
+    def _side_features(self) -> list[int]:
+        """Features of interventions, inputs and traits."""
         spec = self.spec
         ones = {v.name: np.ones(1) for v in spec.traits}
         parts = (
-            spec.encode_traits(ones),
-            spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
             spec.encode_actions(np.zeros((1, len(spec.interventions))), ones),
+            spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
+            spec.encode_traits(ones),
         )
-        return sum(int(part.shape[-1]) for part in parts)
+        return [int(part.shape[-1]) for part in parts]
 
     def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each, (..., F).
@@ -101,18 +118,21 @@ class TwinNetwork(nn.Module):
             (seen.tenure == 0.0).to(seen.tenure.dtype)[..., None],  # what is seen at birth is no habit
         ]
 
-    def _told(self, drawn: Tensor) -> Tensor:
+    def _told(self, drawn: Tensor, k: int) -> Tensor:
         """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
 
-        One purchase instead of none is a small step on the scale, and matters most.
+        One purchase instead of none is a small step on the scale, and matters most. Effects on recurrent counts are
+        what they are before anything was drawn.
         """
+        if k in self.recurrent:
+            return drawn[..., :0]
         parts = [drawn]
-        for k in self._counted:
-            if k < drawn.shape[-1]:
-                value = drawn[..., k, None]
+        for j in self._counted:
+            if j < k:
+                value = drawn[..., j, None]
                 parts.append((value > -1.0).to(drawn.dtype))
-                if self.spec.modelled[k].kind == "count":
-                    most = self.spec.modelled[k].level_count - 1
+                if self.spec.modelled[j].kind == "count":
+                    most = self.spec.modelled[j].level_count - 1
                     parts.append(torch.log1p(0.5 * (value + 1.0) * most))
         return torch.cat(parts, dim=-1)
 
@@ -120,19 +140,19 @@ class TwinNetwork(nn.Module):
         """What every head's parameters (..., P) of each variable get from the token (..., F) itself; () for nothing."""
         if self.wide is None:
             return ()
-        return self.wide(tokens).split([d.width for d in self.distributions], dim=-1)  # type: ignore[no-any-return]
+        return self.wide(tokens).split(self._widths, dim=-1)  # type: ignore[no-any-return]
 
     def _shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
         """What every head's parameters (..., P) of variable k get from token and earlier variables themselves."""
         if not linear:
             return 0.0
-        return linear[k] + self.wide_told[k - 1](told) if k else linear[k]
+        return linear[k] + self.wide_told[k - 1](told) if told.shape[-1] else linear[k]
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
 
         Args:
-            hidden: Trunk output, (..., D_model).
+            hidden: Trunk output, (..., D_model); (B, T, D_model) of whole courses where counts are recurrent.
             tokens: What went into the trunk, (..., F).
             target: Next values on [-1, 1], (..., D).
             present: Which of them were observed, (..., D).
@@ -141,50 +161,115 @@ class TwinNetwork(nn.Module):
         Returns:
             Shape (M, ..., D), zero where nothing was observed.
         """
-        told = [self._told(target[..., :k]) for k in range(len(self.distributions))]
+        told = [self._told(target[..., :k], k) for k in range(len(self.distributions))]
         linear = self._linear(tokens)
         shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
-        per_head = []
+        per_head, effect = [], []
         for head in self.trunk.heads:
             z = head.block(hidden)  # type: ignore[operator]
             terms = []
             for k, distribution in enumerate(self.distributions):
                 params = head.params(z, k, told[k]) + shared[k]  # type: ignore[operator]
-                terms.append(distribution.log_prob(params, target[..., k], last[..., k]) * present[..., k])
+                seen = present[..., k]
+                if k in self.recurrent:
+                    seen = seen * torch.isnan(last[..., k])
+                    if k == self.recurrent[0]:
+                        effect.append(self._effect(params, tokens))
+                terms.append(
+                    distribution.log_prob(params[..., : distribution.width], target[..., k], last[..., k]) * seen
+                )
             per_head.append(torch.stack(terms, dim=-1))
-        return torch.stack(per_head)
+        scores = torch.stack(per_head)
+        if self.events is not None:
+            counts, known = self._counts(target, present, last)
+            factors = self.events.factors(torch.stack(effect, dim=-1))  # (B, T, M, C)
+            counted = self.events.log_prob(factors, counts, known, tokens[..., -self._traits :])
+            scores[..., self.recurrent] += counted.movedim(-2, 0)
+        return scores
 
-    def sample(self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor) -> tuple[Tensor, Tensor]:
+    def _effect(self, params: Tensor, tokens: Tensor) -> Tensor:
+        """Effect (...) on people's activity of what tokens (..., F) say is done, by parameters (..., P)."""
+        effects = params[..., -self._effects :]
+        marks = tokens[..., self._marks]
+        if self._always:
+            marks = torch.cat([torch.ones_like(tokens[..., :1]), marks], dim=-1)
+        return (effects * marks).sum(-1).clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
+
+    def _counts(self, value: Tensor, present: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Recurrent counts (..., C) among values (..., D) on [-1, 1], and which are known and not the first ones."""
+        assert self.events is not None
+        most = value.new_tensor(self.events.most)
+        born = torch.isnan(last[..., self.recurrent])
+        return torch.round(0.5 * (value[..., self.recurrent] + 1.0) * most), present[..., self.recurrent] * ~born
+
+    @property
+    def noise_width(self) -> int:
+        """Uniforms that :meth:`sample` reads: one per variable; with recurrent counts some for what is hidden."""
+        return len(self.distributions) + (1 + 2 * len(self.recurrent) if self.recurrent else 0)
+
+    def unborn(self, people: int) -> Regulars:
+        """What is kept of people's recurrent counts, before they are born."""
+        return Regulars.unborn(people, self.config.ensemble, len(self.recurrent))
+
+    def correct(self, people: Regulars, value: Tensor, present: Tensor, last: Tensor, traits: Tensor) -> Regulars:
+        """Return people of whom values (B, D) were recorded in the last step, where present, instead of those drawn.
+
+        ``last`` is what was known before that step, (B, D); traits are encoded, (B, F).
+        """
+        if self.events is None:
+            return people
+        return people.corrected(self.events, *self._counts(value, present, last), traits)
+
+    def sample(
+        self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor, people: Regulars
+    ) -> tuple[Tensor, Tensor, Regulars]:
         """Draw the next observation from the head each person is bound to.
 
         Args:
             hidden: Trunk output, (B, D_model).
             tokens: What went into the trunk, (B, F).
-            u: Uniforms, (B, D).
+            u: Uniforms, (B, ``noise_width``).
             last: Values before, NaN where there were none, (B, D).
             bound: Head of each person, (B,).
+            people: What is kept of their recurrent counts.
 
         Returns:
-            Values on [-1, 1], (B, D), and the heads' disagreement in typical changes or probability, (B,).
+            Values on [-1, 1], (B, D), the heads' disagreement in typical changes or probability, (B,), and the people
+            after the step.
         """
         features = [head.block(hidden) for head in self.trunk.heads]  # type: ignore[operator]
         rows = torch.arange(len(bound), device=bound.device)
         drawn = hidden.new_zeros(len(bound), 0)
         spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
-        for k, distribution in enumerate(self.distributions):
-            told = self._told(drawn)
+
+        def params(k: int, told: Tensor) -> Tensor:
             shared = self._shared(k, linear, told)
-            params = torch.stack(
-                [h.params(z, k, told) + shared for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
-            )  # (M, B, P)
-            means = distribution.mean(params, last[:, k])  # (M, B)
+            each = [h.params(z, k, told) + shared for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
+            return torch.stack(each)  # (M, B, P)
+
+        occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
+        if self.events is not None and not torch.isnan(last).any():
+            effect = self._effect(params(self.recurrent[0], drawn), tokens).T  # (B, M)
+            occasion = Occasion(self.events, people, self.events.factors(effect), tokens[:, -self._traits :])
+            settling, stopping = extra.tensor_split([1 + len(self.recurrent)], dim=-1)
+            occasion.settle(bound, settling)
+        for k, distribution in enumerate(self.distributions):
+            if occasion is not None and k in self.recurrent:
+                c = self.recurrent.index(k)
+                count, means = occasion.count(c, bound, u[:, k], stopping[:, c])
+                value = 2.0 * count / occasion.events.most[c] - 1.0
+            else:
+                say = params(k, self._told(drawn, k))[..., : distribution.width]
+                means = distribution.mean(say, last[:, k])  # (M, B)
+                value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
             spread = spread + means.var(dim=0, correction=0)
-            value = distribution.icdf(params[bound, rows], u[:, k], last[:, k])
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
-        return drawn, spread.sqrt()
+        return drawn, spread.sqrt(), occasion.after() if occasion else people
 
 
-def _zero_linear(features: int, width: int) -> nn.Linear:
+def _zero_linear(features: int, width: int) -> nn.Module:
+    if features == 0:
+        return nn.Identity()
     linear = nn.Linear(features, width, bias=False)
     nn.init.zeros_(linear.weight)
     return linear

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from twingym.twins.tensors import Tensors
 
 KEPT = 0.9  # of what was given lately, per step
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Tensors):
     """What is known of a person when a token is made; any leading axes.
 
     D modelled variables; L levels of all categorical interventions but the lowest ones, which stand for nothing.
@@ -50,15 +51,6 @@ class Seen:
         nothing, never = torch.zeros(people, variables), torch.zeros(people)
         total, none = torch.zeros(people, variables, 1 + levels), torch.zeros(people, levels)
         return cls(nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none, none)
-
-    @classmethod
-    def join(cls, parts: Sequence[Seen], how: Callable[[list[Tensor]], Tensor]) -> Seen:
-        """Combine the tensors of the same name by ``how``."""
-        return cls(*(how([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> Seen:
-        """Return the result of ``change`` on every tensor."""
-        return Seen.join([self], lambda tensors: change(tensors[0]))
 
     @property
     def last(self) -> Tensor:

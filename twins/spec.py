@@ -118,6 +118,17 @@ class TwinSpec:
         return np.concatenate(marks, axis=-1) if marks else np.zeros((*delivered.shape[:-1], 0))
 
     @property
+    def choice_columns(self) -> list[int]:
+        """Which features of :meth:`encode_actions` are the L marks of :meth:`encode_choices`."""
+        columns: list[int] = []
+        first = 0
+        for v in self.interventions:
+            if v.kind == "categorical":
+                columns += range(first + 1, first + len(v.levels))
+            first += len(v.levels) or (4 if v.name in self.own_bounds else 2)
+        return columns
+
+    @property
     def choices(self) -> int:
         """L, how many levels :meth:`encode_choices` marks."""
         return sum(len(v.levels) - 1 for v in self.interventions if v.kind == "categorical")

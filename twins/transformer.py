@@ -118,7 +118,7 @@ class EnsembleHead(nn.Module):
         self.down, self.norm_out = nn.Linear(config.ensemble_width, d), nn.LayerNorm(d)
         self.prior = nn.Sequential(nn.Linear(d, config.prior_width), nn.GELU(), nn.Linear(config.prior_width, d))
         self.prior.requires_grad_(False)
-        self.earlier = nn.ModuleList(nn.Linear(e, d, bias=False) for e in earlier[1:])
+        self.earlier = nn.ModuleList(nn.Linear(e, d, bias=False) if e else nn.Identity() for e in earlier[1:])
         self.write = nn.ModuleList(nn.Linear(d, p) for p in widths)
 
     def block(self, h: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class EnsembleHead(nn.Module):
 
     def params(self, z: Tensor, v: int, told: Tensor) -> Tensor:
         """Parameters (..., P) of variable v from features (..., D) and what earlier variables tell (..., E_v)."""
-        return self.write[v](F.gelu(z + self.earlier[v - 1](told)) if v else F.gelu(z))  # type: ignore[no-any-return]
+        return self.write[v](F.gelu(z + self.earlier[v - 1](told)) if told.shape[-1] else F.gelu(z))  # type: ignore[no-any-return]
 
 
 @dataclass

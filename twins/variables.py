@@ -47,6 +47,10 @@ class Variable:
         knee: Where a ``log`` scale turns from linear to logarithmic, in ``unit``; defaults to ``low``.
         levels: Names of the values of a categorical variable.
         absorbing: For binary variables: once 0, always 0 (a withdrawn consent).
+        recurrent: For counts: events that come back at a rate of the person's own, hidden, until one of them is the
+            last (purchases). All recurrent counts of a scenario follow one activity of the person. Interventions and
+            inputs multiply it in their own step, and later steps change only through what happened then. A twin model
+            that need not find this out judges policies better; it is wrong where it does not hold.
         about: One sentence for people.
     """
 
@@ -62,6 +66,7 @@ class Variable:
     knee: float | None = None
     levels: tuple[str, ...] = ()
     absorbing: bool = False
+    recurrent: bool = False
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -100,6 +105,8 @@ class Variable:
             raise refuse("change", self.change, "a positive number")
         if self.absorbing and self.kind != "binary":
             raise refuse("absorbing", self.absorbing, "only on binary variables")
+        if self.recurrent and (self.kind != "count" or self.low != 0.0):
+            raise refuse("recurrent", self.recurrent, "only on counts from 0")
 
     @cached_property
     def scaling(self) -> Scale:

@@ -1,0 +1,218 @@
+"""Who comes back how often, and who has left for good: a belief about each person that every count sharpens.
+
+Recurrent events come at a rate of the person's own, and any of them may be the last. Both are hidden, and what is
+expected of somebody is an average over what both may be, given all that was counted: Bayes' rule, worked out here over
+a grid of types of people. A network that has to learn this rule from courses is never exact, and whoever runs it freely
+sums up its error; here what is expected after a step is, on average, what was expected before it, treated or not. The
+transformer says by how much treatment and inputs multiply the rates of a step.
+
+Sources: hidden rates and leaving after an event are those of BG/NBD (Fader, Hardie and Lee 2005, Marketing Science
+24:275), with multiplied rates; rates of unknown distribution as shares of types, Heckman and Singer 1984, Econometrica
+52:271; proportional effects on recurrent events, Andersen and Gill 1982, Annals of Statistics 10:1100.
+
+Legend of shapes: ... = any leading axes, B = people, T = tokens, M = ensemble heads, C = counts, J = types, F = traits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from twingym.twins.tensors import Tensors
+
+TYPES = 48
+SURELY = 12.0  # log odds of being there, for whoever has just been met
+LEAST_LEAVING = 1e-6  # share of those who were counted
+
+
+@dataclass(frozen=True)
+class Belief(Tensors):
+    """What every ensemble head holds of a person.
+
+    Attributes:
+        counted: Events since the first observation, (..., C).
+        exposure: Steps since then, each weighed by the factor that multiplied the rate, (..., M, C).
+        odds: Log odds that the person is still there, (..., M).
+    """
+
+    counted: Tensor
+    exposure: Tensor
+    odds: Tensor
+
+    @classmethod
+    def unborn(cls, people: int, heads: int, counts: int) -> Belief:
+        """What is held of people before anything was counted."""
+        nothing = torch.zeros(people, counts)
+        return cls(nothing, torch.zeros(people, heads, counts), torch.full((people, heads), SURELY))
+
+
+class RecurrentEvents(nn.Module):
+    """The distribution of a person's counts given a belief, and the belief given the counts."""
+
+    activity: Tensor
+
+    def __init__(self, most: Sequence[int], traits: int, heads: int) -> None:
+        """Prepare for counts of at most ``most`` each, ``traits`` features and an ensemble of ``heads``."""
+        super().__init__()
+        self.most = tuple(most)
+        # About as dense in the square root of the rate as counts can tell rates apart, denser where there are few.
+        self.register_buffer("activity", 4.0 * torch.log((torch.arange(TYPES) + 0.5) / TYPES), persistent=False)
+        count = len(self.most)
+        self.log_top = nn.Parameter(torch.log(torch.tensor(self.most) / 4.0).repeat(heads, 1))
+        self.slope = nn.Parameter(torch.ones(heads, count))
+        self.log_share = nn.Parameter((0.25 * self.activity).repeat(heads, 1))
+        self.tilt = nn.Parameter(torch.zeros(heads, traits))
+        # The chance that an event is the last is Beta between people: one in four at first.
+        self.log_leaving = nn.Parameter(torch.tensor([1.0, 3.0]).log().repeat(heads, count, 1))
+
+    def log_rates(self) -> Tensor:
+        """Log events per step of each type, (M, C, J)."""
+        return self.log_top[..., None] + self.slope[..., None] * self.activity
+
+    def factors(self, effect: Tensor) -> Tensor:
+        """Log factors (..., M, C) on the rates of all counts by an effect (..., M) on activity, which they share."""
+        return effect[..., None] * self.slope
+
+    def types(self, belief: Belief, traits: Tensor) -> Tensor:
+        """Log probability of each type (..., M, J) of people with these traits (..., F), given that they are there."""
+        log_rates = self.log_rates()
+        born = self.log_share + (traits @ self.tilt.T)[..., None] * self.activity
+        # Term by term: a matrix product would round differently in batches of another size.
+        for c, (log_rate, rate) in enumerate(zip(log_rates.unbind(1), log_rates.exp().unbind(1), strict=True)):
+            counted, exposure = belief.counted[..., c, None, None], belief.exposure[..., c, None]
+            born = born + counted * log_rate - exposure * rate
+        return F.log_softmax(born, dim=-1)
+
+    def log_prob(self, effect: Tensor, counts: Tensor, known: Tensor, traits: Tensor) -> Tensor:
+        """Log likelihood of whole courses from birth, each count given those before it.
+
+        Args:
+            effect: Log factors on the rates, (B, T, M, C).
+            counts: What was counted, (B, T, C).
+            known: Which of it was, after the first observation, (B, T, C).
+            traits: Encoded traits, (B, T, F).
+
+        Returns:
+            Shape (B, T, M, C), zero where nothing is known.
+        """
+        counts, weight = counts * known, known.to(effect.dtype)
+        exposure = effect.exp() * weight[..., None, :]
+        before = Belief(counts.cumsum(1) - counts, exposure.cumsum(1) - exposure, effect.new_empty(0))
+        tally = Tally(self, before, effect, traits)
+        for c in range(len(self.most)):
+            tally.add(c, counts[..., c], weight[..., c])
+        # Only whether people are still there has to go from step to step.
+        odds, now = [], torch.full_like(effect[:, 0, :, 0], SURELY)  # (B, M)
+        for there, stays, quiet in zip(*(x.unbind(1) for x in tally.ends()), strict=True):
+            odds.append(now)
+            now = odds_after(now, there, stays, quiet)
+        return tally.masses(torch.stack(odds, dim=1)).diff(dim=-1)
+
+    def advance(self, belief: Belief, effect: Tensor, counts: Tensor, known: Tensor, traits: Tensor) -> Belief:
+        """Return the belief after ``counts`` (B, C) in a step of ``effect`` (B, M, C)."""
+        tally = Tally(self, belief, effect, traits)
+        for c in range(len(self.most)):
+            tally.add(c, counts[:, c] * known[:, c], known[:, c])
+        return tally.after()
+
+    def told(
+        self, c: int, heads: slice | Tensor, effect: Tensor, counted: Tensor, count: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log probability (..., J) of ``count`` events of kind c in a step, and of that and of staying after them.
+
+        While somebody is there events are Poisson, and what follows the last one does not happen.
+
+        Args:
+            c: Which count.
+            heads: Ensemble heads along the last of the leading axes.
+            effect: Log factor on the rate, (...).
+            counted: Events so far; broadcasts to ``effect``.
+            count: Events of this step; broadcasts to ``effect``.
+        """
+        log_mean = self.log_rates()[heads, c] + effect[..., None]
+        mean = log_mean.exp()
+        some = (count > 0).expand(effect.shape).nonzero(as_tuple=True)  # S of them
+        if len(some[0]) == 0:
+            return -mean, -mean
+        first, second = (p.expand(effect.shape)[some] for p in self.log_leaving[heads, c].exp().unbind(-1))  # (S,) each
+        n, before = count.expand(effect.shape)[some], counted.expand(effect.shape)[some]
+        log_mean, few = log_mean[some], mean[some]  # (S, J)
+        both = first + second + before
+        left = torch.lgamma(both) - torch.lgamma(second + before) - torch.lgamma(both + n)
+        staying = left + torch.lgamma(second + before + n)  # (S,) log chance of staying after each of n
+        leaving = left + torch.lgamma(second + before + n - 1.0) + first.log()  # of leaving after the n-th
+        stay = n[:, None] * log_mean - few - torch.lgamma(n + 1.0)[:, None] + staying[:, None]
+        last = torch.special.gammainc(n[:, None].expand_as(few), few).clamp_min(1e-37).log() + leaving[:, None]
+        return (-mean).index_put(some, torch.logaddexp(stay, last)), (-mean).index_put(some, stay)
+
+
+class Tally:
+    """The counts of one step as they become known one after the other.
+
+    Attributes:
+        there: Log mass (..., M, J) of each type and of all counts so far, given that people are there.
+        stays: The same and of staying after the step.
+    """
+
+    def __init__(self, events: RecurrentEvents, belief: Belief, effect: Tensor, traits: Tensor) -> None:
+        """Begin a step with what was believed before it; ``effect`` is (..., M, C), traits are (..., F)."""
+        self.events, self.belief, self.effect = events, belief, effect
+        self.there = self.stays = events.types(belief, traits)
+        nothing = torch.ones_like(effect[..., 0, 0], dtype=torch.bool)
+        self._sums, self._quiet = [torch.zeros_like(effect[..., 0])], [nothing]
+        self._weight = torch.zeros_like(effect[..., 0, :])
+        self._counts = torch.zeros_like(effect[..., 0, :])
+
+    def add(self, c: int, count: Tensor, known: Tensor) -> None:
+        """Take in ``count`` (...) of kind c, or nothing where ``known`` (...) is 0."""
+        counted = self.belief.counted[..., c, None]
+        both = self.events.told(c, slice(None), self.effect[..., c], counted, count[..., None])
+        total, stay = both
+        unknown = (known == 0.0)[..., None, None]
+        if unknown.any():
+            total, stay = (x.masked_fill(unknown, 0.0) for x in both)
+        self.there, self.stays = self.there + total, self.stays + stay
+        self._sums.append(self.there.logsumexp(-1))
+        self._quiet.append(self._quiet[-1] & (count == 0.0))
+        self._counts[..., c], self._weight[..., c] = count, known
+
+    def ends(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Log masses (..., M) of the whole step and of staying after it, and whether nothing was counted, (...)."""
+        return self._sums[-1], self.stays.logsumexp(-1), self._quiet[-1]
+
+    def masses(self, odds: Tensor) -> Tensor:
+        """Log probability (..., M, 1 + C) of what is known before and after each count, with ``odds`` to be there."""
+        return torch.stack([self._joined(odds, k) for k in range(len(self._sums))], dim=-1)
+
+    def _joined(self, odds: Tensor, k: int) -> Tensor:
+        gone = F.logsigmoid(-odds).masked_fill(~self._quiet[k][..., None], -torch.inf)
+        return torch.logaddexp(F.logsigmoid(odds) + self._sums[k], gone)
+
+    def mean(self, c: int) -> Tensor:
+        """Expected count of kind c under each head, (B, M), as long as nobody leaves within the step."""
+        log_mean = self.events.log_rates()[:, c] + self.effect[..., c, None]
+        odds = self.belief.odds
+        return torch.exp((self.there + log_mean).logsumexp(-1) + F.logsigmoid(odds) - self._joined(odds, -1))
+
+    def after(self) -> Belief:
+        """Return what is believed once all counts are known."""
+        exposure = self.effect.exp() * self._weight[..., None, :]
+        before, odds = self.belief, odds_after(self.belief.odds, *self.ends())
+        return Belief(before.counted + self._counts, before.exposure + exposure, odds)
+
+
+def odds_after(odds: Tensor, there: Tensor, stays: Tensor, quiet: Tensor) -> Tensor:
+    """Log odds (..., M) of being there after a step.
+
+    Args:
+        odds: Log odds before it, (..., M).
+        there: Log mass of what was counted, given being there, (..., M).
+        stays: Log mass of that and of staying, (..., M).
+        quiet: Whether nothing was counted, (...): nobody leaves then, and whoever is counted was there.
+    """
+    leaving = there + torch.log(-torch.expm1((stays - there).clamp_max(-LEAST_LEAVING)))
+    return torch.where(quiet[..., None], odds + stays, stays - leaving)
