@@ -119,26 +119,23 @@ class RecurrentEvents(nn.Module):
             tally.add(c, counts[:, c] * known[:, c], known[:, c])
         return tally.after()
 
-    def told(
-        self, c: int, heads: slice | Tensor, effect: Tensor, counted: Tensor, count: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Log probability (..., J) of ``count`` events of kind c in a step, and of that and of staying after them.
+    def told(self, c: int, effect: Tensor, counted: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Log probability (..., M, J) of ``count`` events of kind c in a step, and of that and of staying after them.
 
         While somebody is there events are Poisson, and what follows the last one does not happen.
 
         Args:
             c: Which count.
-            heads: Ensemble heads along the last of the leading axes.
-            effect: Log factor on the rate, (...).
+            effect: Log factor on the rate, (..., M).
             counted: Events so far; broadcasts to ``effect``.
             count: Events of this step; broadcasts to ``effect``.
         """
-        log_mean = self.log_rates()[heads, c] + effect[..., None]
+        log_mean = self.log_rates()[:, c] + effect[..., None]
         mean = log_mean.exp()
         some = (count > 0).expand(effect.shape).nonzero(as_tuple=True)  # S of them
         if len(some[0]) == 0:
             return -mean, -mean
-        first, second = (p.expand(effect.shape)[some] for p in self.log_leaving[heads, c].exp().unbind(-1))  # (S,) each
+        first, second = (p.expand(effect.shape)[some] for p in self.log_leaving[:, c].exp().unbind(-1))  # (S,) each
         n, before = count.expand(effect.shape)[some], counted.expand(effect.shape)[some]
         log_mean, few = log_mean[some], mean[some]  # (S, J)
         both = first + second + before
@@ -170,11 +167,10 @@ class Tally:
     def add(self, c: int, count: Tensor, known: Tensor) -> None:
         """Take in ``count`` (...) of kind c, or nothing where ``known`` (...) is 0."""
         counted = self.belief.counted[..., c, None]
-        both = self.events.told(c, slice(None), self.effect[..., c], counted, count[..., None])
-        total, stay = both
+        total, stay = self.events.told(c, self.effect[..., c], counted, count[..., None])
         unknown = (known == 0.0)[..., None, None]
         if unknown.any():
-            total, stay = (x.masked_fill(unknown, 0.0) for x in both)
+            total, stay = total.masked_fill(unknown, 0.0), stay.masked_fill(unknown, 0.0)
         self.there, self.stays = self.there + total, self.stays + stay
         self._sums.append(self.there.logsumexp(-1))
         self._quiet.append(self._quiet[-1] & (count == 0.0))
