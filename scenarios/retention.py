@@ -124,7 +124,15 @@ def build(constants: Constants) -> Scenario:
                 about="Purchases of the week.",
             ),
             Variable(
-                "spend", "dollars", 0.0, MOST_SPEND, scale="log", knee=10.0, track=True, about="Spent in the week."
+                "spend",
+                "dollars",
+                0.0,
+                MOST_SPEND,
+                scale="log",
+                knee=10.0,
+                amount_of="purchases",
+                track=True,
+                about="Spent in the week.",
             ),
             Variable("consent", kind="binary", absorbing=True, track=True, about="Agrees to be contacted."),
             Variable(

@@ -73,7 +73,7 @@ PLAN = FidelityPlan(
     # Most customers hardly buy, so few tell what contact does: with 300 the reference's own mean effect would be known
     # to 10 % only.
     people=600,
-    effect_samples=150,
+    effect_samples=300,
     policies={
         "never": ("never", {}),
         "e-mail every 2 weeks": ("every_k_weeks", {"k": 2.0}),

@@ -296,7 +296,9 @@ class Scenario:
 
 
 # Prose, drawing, and what a twin model may take for granted are not part of what a scenario does.
-_UNHASHED = {"recurrent", "about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+_TAKEN_FOR_GRANTED = {"recurrent", "amount_of"}
+_PROSE = {"about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+_UNHASHED = _TAKEN_FOR_GRANTED | _PROSE
 
 
 def _plain(value: object) -> Any:

@@ -42,6 +42,12 @@ def validate(scenario: Scenario) -> None:
     if twice:
         raise refuse("variables", twice, "each name once among traits, variables, inputs, derived and interventions")
 
+    for number, variable in enumerate(scenario.variables):
+        counts = [v.name for v in scenario.variables[:number] if v.recurrent and v.seen_by("twin")]
+        if variable.amount_of and variable.amount_of not in counts:
+            allowed = f"a recurrent count declared before: {counts}"
+            raise refuse(f"variables[{variable.name}].amount_of", variable.amount_of, allowed)
+
     traits = {v.name: v for v in scenario.traits}
     for intervention in scenario.interventions:
         trait = intervention.per_person

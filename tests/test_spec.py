@@ -95,7 +95,7 @@ def test_variables_know_their_kind() -> None:
     spend = RETENTION.variable("spend")
     assert spend.has_zero_atom
     assert not GLUCOSE.variable("cgm").has_zero_atom
-    assert not replace(spend, low=1.0).has_zero_atom
+    assert not replace(spend, low=1.0, amount_of="").has_zero_atom
     assert RETENTION.variable("purchases").level_count == 13
     assert RETENTION.variable("acquired_via").level_count == 3
     assert RETENTION.variable("acquired_via").high == 2.0

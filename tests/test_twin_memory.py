@@ -83,7 +83,7 @@ def test_decoding_with_counts_equals_the_network_on_whole_courses(scenario, mode
 def of_counts(scenario):
     """The declarations of Retention if no count were recurrent."""
     spec = scenario.twin_spec()
-    return replace(spec, variables=tuple(replace(v, recurrent=False) for v in spec.variables))
+    return replace(spec, variables=tuple(replace(v, recurrent=False, amount_of="") for v in spec.variables))
 
 
 @pytest.mark.parametrize("k", [0, 3])  # purchases first, visits given all others

@@ -47,8 +47,10 @@ class Head(Protocol):
         ...
 
 
-def head_for(variable: Variable) -> Head:
-    """Return the head for a variable's kind."""
+def head_for(variable: Variable) -> Head | None:
+    """Return the head for a variable's kind; none for amounts of events, see twins/amounts.py."""
+    if variable.amount_of:
+        return None
     if variable.has_zero_atom:
         return ZeroInflatedHead(variable.unit_change)
     if variable.kind == "continuous":

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from twingym.twins.heads import Head, head_for
-from twingym.twins.recurrent import RecurrentEvents
+from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
@@ -15,14 +15,15 @@ from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
 TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
 RATE_COUNT, RATE_STEPS = 0.5, 4.0  # of a rate so far: what was counted, and in how long, before birth
-LARGEST_EFFECT = 5.0  # on the log of a rate
+LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
+LATELY_GAIN = 0.3  # of what was given lately: people get used to it by and by
 
 
 class TwinNetwork(nn.Module):
     """The transformer with the declared variables around it.
 
     Legend of shapes: B = people, T = tokens, D = modelled variables, M = ensemble heads, P = parameters, C = recurrent
-    counts.
+    counts, A = amounts of their events.
     """
 
     units: Tensor
@@ -31,7 +32,7 @@ class TwinNetwork(nn.Module):
         """Build an untrained network for ``spec``."""
         super().__init__()
         self.spec, self.config = spec, config
-        self.distributions: tuple[Head, ...] = tuple(head_for(v) for v in spec.modelled)
+        self.distributions: tuple[Head | None, ...] = tuple(head_for(v) for v in spec.modelled)
         # Amounts that are often zero: how many there were, and since when there was none, says more than the last one.
         self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
         self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
@@ -42,15 +43,21 @@ class TwinNetwork(nn.Module):
         features = before + actions + 3 * levels + inputs + traits
         # Treatment acts on the rates of its own step; what is not a level, or not treatment, may always act.
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
+        self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
         self._marks = [before + column for column in spec.choice_columns]
         self._always = bool(spec.inputs) or any(v.kind == "continuous" for v in spec.interventions)
         self._traits = traits
         self.events = None
         if self.recurrent:
-            most = [spec.modelled[k].level_count - 1 for k in self.recurrent]
-            self.events = RecurrentEvents(most, traits, config.ensemble)
-        self._effects = levels + self._always  # they stand behind the parameters of the first recurrent count
-        widths = tuple(d.width + self._effects * (self.recurrent[:1] == [k]) for k, d in enumerate(self.distributions))
+            counts, sums = ([spec.modelled[k] for k in columns] for columns in (self.recurrent, self.amounts))
+            names, most = [v.name for v in counts], [v.level_count - 1 for v in counts]
+            self._paid_for = [names.index(v.amount_of) for v in sums]  # which of the counts
+            self.events = RecurrentEvents(most, traits, config.ensemble, [v.scaling for v in sums])
+        # On what everybody's activity, and each amount, is multiplied by: behind the parameters of these variables.
+        self._affected, self._effects = self.recurrent[:1] + self.amounts, levels + self._always
+        widths = tuple(
+            (d.width if d else 0) + self._effects * (k in self._affected) for k, d in enumerate(self.distributions)
+        )
         earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
         self.trunk = CausalTransformer(config, features, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
@@ -94,7 +101,7 @@ class TwinNetwork(nn.Module):
             actions,
             seen.chosen,
             torch.log1p(seen.given),
-            torch.log1p(seen.lately),
+            LATELY_GAIN * seen.lately,
             inputs,
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
@@ -121,10 +128,10 @@ class TwinNetwork(nn.Module):
     def _told(self, drawn: Tensor, k: int) -> Tensor:
         """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
 
-        One purchase instead of none is a small step on the scale, and matters most. Effects on recurrent counts are
-        what they are before anything was drawn.
+        One purchase instead of none is a small step on the scale, and matters most. Effects on recurrent counts and
+        their amounts are what they are before anything was drawn.
         """
-        if k in self.recurrent:
+        if k in self.recurrent + self.amounts:
             return drawn[..., :0]
         parts = [drawn]
         for j in self._counted:
@@ -164,52 +171,64 @@ class TwinNetwork(nn.Module):
         told = [self._told(target[..., :k], k) for k in range(len(self.distributions))]
         linear = self._linear(tokens)
         shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
-        per_head, effect = [], []
+        per_head, effects = [], []
         for head in self.trunk.heads:
             z = head.block(hidden)  # type: ignore[operator]
-            terms = []
+            terms, effects_here = [], []
             for k, distribution in enumerate(self.distributions):
                 params = head.params(z, k, told[k]) + shared[k]  # type: ignore[operator]
+                if k in self._affected:
+                    effects_here.append(self._effect(params, tokens))
+                if distribution is None:
+                    terms.append(torch.zeros_like(target[..., k]))
+                    continue
                 seen = present[..., k]
                 if k in self.recurrent:
                     seen = seen * torch.isnan(last[..., k])
-                    if k == self.recurrent[0]:
-                        effect.append(self._effect(params, tokens))
                 terms.append(
                     distribution.log_prob(params[..., : distribution.width], target[..., k], last[..., k]) * seen
                 )
             per_head.append(torch.stack(terms, dim=-1))
+            effects += [torch.stack(effects_here, dim=-1)] if effects_here else []
         scores = torch.stack(per_head)
         if self.events is not None:
-            counts, known = self._counts(target, present, last)
-            factors = self.events.factors(torch.stack(effect, dim=-1))  # (B, T, M, C)
-            counted = self.events.log_prob(factors, counts, known, tokens[..., -self._traits :])
-            scores[..., self.recurrent] += counted.movedim(-2, 0)
+            factors = self.events.factors(torch.stack(effects, dim=-2))  # (B, T, M, C + A)
+            counted = self._counted_in(target, present, last)
+            of_events = self.events.log_prob(factors, counted, tokens[..., -self._traits :])
+            scores[..., self.recurrent + self.amounts] += of_events.movedim(-2, 0)
         return scores
 
     def _effect(self, params: Tensor, tokens: Tensor) -> Tensor:
-        """Effect (...) on people's activity of what tokens (..., F) say is done, by parameters (..., P)."""
+        """Effect (...), by parameters (..., P), of what tokens (..., F) say is done: on activity or an amount."""
         effects = params[..., -self._effects :]
         marks = tokens[..., self._marks]
         if self._always:
             marks = torch.cat([torch.ones_like(tokens[..., :1]), marks], dim=-1)
         return (effects * marks).sum(-1).clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
 
-    def _counts(self, value: Tensor, present: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Recurrent counts (..., C) among values (..., D) on [-1, 1], and which are known and not the first ones."""
+    def _counted_in(self, value: Tensor, present: Tensor, last: Tensor) -> Counted:
+        """What of recurrent counts and their amounts values (..., D) on [-1, 1] tell, and the ``last`` ones before."""
         assert self.events is not None
-        most = value.new_tensor(self.events.most)
-        born = torch.isnan(last[..., self.recurrent])
-        return torch.round(0.5 * (value[..., self.recurrent] + 1.0) * most), present[..., self.recurrent] * ~born
+        present_too = present[..., self.recurrent]
+        counts = self._round(value[..., self.recurrent], value.new_tensor(self.events.most))
+        paid = (counts * present_too)[..., self._paid_for] * present[..., self.amounts]
+        known = present_too * ~torch.isnan(last[..., self.recurrent])
+        return Counted(counts, known, paid, value[..., self.amounts])
+
+    @staticmethod
+    def _round(value: Tensor, most: Tensor | int) -> Tensor:
+        """Counts (...) of values (...) on [-1, 1]."""
+        return torch.round(0.5 * (value + 1.0) * most)
 
     @property
     def noise_width(self) -> int:
         """Uniforms that :meth:`sample` reads: one per variable; with recurrent counts some for what is hidden."""
-        return len(self.distributions) + (1 + 2 * len(self.recurrent) if self.recurrent else 0)
+        hidden = 1 + 2 * len(self.recurrent) + len(self.amounts)
+        return len(self.distributions) + (hidden if self.recurrent else 0)
 
     def unborn(self, people: int) -> Regulars:
         """What is kept of people's recurrent counts, before they are born."""
-        return Regulars.unborn(people, self.config.ensemble, len(self.recurrent))
+        return Regulars.unborn(people, self.config.ensemble, len(self.recurrent), len(self.amounts))
 
     def correct(self, people: Regulars, value: Tensor, present: Tensor, last: Tensor, traits: Tensor) -> Regulars:
         """Return people of whom values (B, D) were recorded in the last step, where present, instead of those drawn.
@@ -218,7 +237,7 @@ class TwinNetwork(nn.Module):
         """
         if self.events is None:
             return people
-        return people.corrected(self.events, *self._counts(value, present, last), traits)
+        return people.corrected(self.events, self._counted_in(value, present, last), traits)
 
     def sample(
         self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor, people: Regulars
@@ -248,17 +267,26 @@ class TwinNetwork(nn.Module):
             return torch.stack(each)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
-        if self.events is not None and not torch.isnan(last).any():
-            effect = self._effect(params(self.recurrent[0], drawn), tokens).T  # (B, M)
-            occasion = Occasion(self.events, people, self.events.factors(effect), tokens[:, -self._traits :])
-            settling, stopping = extra.tensor_split([1 + len(self.recurrent)], dim=-1)
+        born = torch.isnan(last).any()
+        if self.events is not None:
+            effects = [self._effect(params(k, drawn), tokens).T for k in self._affected]  # (B, M) each
+            factors = self.events.factors(torch.stack(effects, dim=-1))
+            occasion = Occasion(self.events, people, factors, tokens[:, -self._traits :])
+            stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
             occasion.settle(bound, settling)
         for k, distribution in enumerate(self.distributions):
-            if occasion is not None and k in self.recurrent:
+            if occasion is not None and distribution is None:
+                a = self.amounts.index(k)
+                c = self._paid_for[a]
+                count = self._round(drawn[:, self.recurrent[c]], occasion.events.most[c])
+                value, means = occasion.amount(count, a, bound, u[:, k])
+                means = means / self.spec.modelled[k].unit_change
+            elif occasion is not None and k in self.recurrent and not born:
                 c = self.recurrent.index(k)
                 count, means = occasion.count(c, bound, u[:, k], stopping[:, c])
                 value = 2.0 * count / occasion.events.most[c] - 1.0
             else:
+                assert distribution is not None
                 say = params(k, self._told(drawn, k))[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])

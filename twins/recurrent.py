@@ -4,24 +4,28 @@ Recurrent events come at a rate of the person's own, and any of them may be the 
 expected of somebody is an average over what both may be, given all that was counted: Bayes' rule, worked out here over
 a grid of types of people. A network that has to learn this rule from courses is never exact, and whoever runs it freely
 sums up its error; here what is expected after a step is, on average, what was expected before it, treated or not. The
-transformer says by how much treatment and inputs multiply the rates of a step.
+transformer says by how much treatment and inputs multiply the rates of a step. What events come to is believed
+likewise; see :mod:`twingym.twins.amounts`.
 
 Sources: hidden rates and leaving after an event are those of BG/NBD (Fader, Hardie and Lee 2005, Marketing Science
 24:275), with multiplied rates; rates of unknown distribution as shares of types, Heckman and Singer 1984, Econometrica
 52:271; proportional effects on recurrent events, Andersen and Gill 1982, Annals of Statistics 10:1100.
 
-Legend of shapes: ... = any leading axes, B = people, T = tokens, M = ensemble heads, C = counts, J = types, F = traits.
+Legend of shapes: ... = any leading axes, B = people, T = tokens, M = ensemble heads, C = counts, A = amounts of
+their events, J = types, F = traits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from twingym.twins.amounts import EventAmounts, Purse
+from twingym.twins.scales import Scale
 from twingym.twins.tensors import Tensors
 
 TYPES = 48
@@ -37,26 +41,51 @@ class Belief(Tensors):
         counted: Events since the first observation, (..., C).
         exposure: Steps since then, each weighed by the factor that multiplied the rate, (..., M, C).
         odds: Log odds that the person is still there, (..., M).
+        purse: What is known of the size of their amounts.
     """
 
     counted: Tensor
     exposure: Tensor
     odds: Tensor
+    purse: Purse
 
     @classmethod
-    def unborn(cls, people: int, heads: int, counts: int) -> Belief:
+    def unborn(cls, people: int, heads: int, counts: int, amounts: int = 0) -> Belief:
         """What is held of people before anything was counted."""
-        nothing = torch.zeros(people, counts)
-        return cls(nothing, torch.zeros(people, heads, counts), torch.full((people, heads), SURELY))
+        nothing, odds = torch.zeros(people, counts), torch.full((people, heads), SURELY)
+        return cls(nothing, torch.zeros(people, heads, counts), odds, Purse.empty(people, heads, amounts))
+
+
+@dataclass(frozen=True)
+class Counted(Tensors):
+    """What was counted in a step, or in the steps of a course.
+
+    Attributes:
+        counts: Events, (..., C).
+        known: Which of them were counted, after the first observation, (..., C).
+        paid: Events, where both they and what they came to are known, else 0, (..., A).
+        value: What they came to on [-1, 1], (..., A).
+    """
+
+    counts: Tensor
+    known: Tensor
+    paid: Tensor
+    value: Tensor
 
 
 class RecurrentEvents(nn.Module):
-    """The distribution of a person's counts given a belief, and the belief given the counts."""
+    """The distribution of a person's counts and amounts given a belief, and the belief given those.
+
+    Effects are log factors (..., M, C + A), on rates first, then on amounts.
+    """
 
     activity: Tensor
 
-    def __init__(self, most: Sequence[int], traits: int, heads: int) -> None:
-        """Prepare for counts of at most ``most`` each, ``traits`` features and an ensemble of ``heads``."""
+    def __init__(self, most: Sequence[int], traits: int, heads: int, amounts: Sequence[Scale] = ()) -> None:
+        """Prepare for counts of at most ``most`` each, ``traits`` features and an ensemble of ``heads``.
+
+        ``amounts`` are the scales of what events come to.
+        """
         super().__init__()
         self.most = tuple(most)
         # About as dense in the square root of the rate as counts can tell rates apart, denser where there are few.
@@ -68,14 +97,19 @@ class RecurrentEvents(nn.Module):
         self.tilt = nn.Parameter(torch.zeros(heads, traits))
         # The chance that an event is the last is Beta between people: one in four at first.
         self.log_leaving = nn.Parameter(torch.tensor([1.0, 3.0]).log().repeat(heads, count, 1))
+        self.amounts = EventAmounts(amounts, traits, heads)
 
     def log_rates(self) -> Tensor:
         """Log events per step of each type, (M, C, J)."""
         return self.log_top[..., None] + self.slope[..., None] * self.activity
 
-    def factors(self, effect: Tensor) -> Tensor:
-        """Log factors (..., M, C) on the rates of all counts by an effect (..., M) on activity, which they share."""
-        return effect[..., None] * self.slope
+    def factors(self, effects: Tensor) -> Tensor:
+        """Log factors by effects (..., M, 1 + A): on activity, which all counts share, and on each amount."""
+        return torch.cat([effects[..., :1] * self.slope, effects[..., 1:]], dim=-1)
+
+    def split(self, effect: Tensor) -> tuple[Tensor, ...]:
+        """Part log factors into those on rates (..., M, C) and on amounts (..., M, A)."""
+        return effect.tensor_split([len(self.most)], dim=-1)
 
     def types(self, belief: Belief, traits: Tensor) -> Tensor:
         """Log probability of each type (..., M, J) of people with these traits (..., F), given that they are there."""
@@ -87,37 +121,41 @@ class RecurrentEvents(nn.Module):
             born = born + counted * log_rate - exposure * rate
         return F.log_softmax(born, dim=-1)
 
-    def log_prob(self, effect: Tensor, counts: Tensor, known: Tensor, traits: Tensor) -> Tensor:
-        """Log likelihood of whole courses from birth, each count given those before it.
+    def log_prob(self, effect: Tensor, counted: Counted, traits: Tensor) -> Tensor:
+        """Log likelihood of whole courses from birth, each count and amount given those before it.
 
         Args:
-            effect: Log factors on the rates, (B, T, M, C).
-            counts: What was counted, (B, T, C).
-            known: Which of it was, after the first observation, (B, T, C).
+            effect: Log factors, (B, T, M, C + A).
+            counted: What was counted, (B, T, ...).
             traits: Encoded traits, (B, T, F).
 
         Returns:
-            Shape (B, T, M, C), zero where nothing is known.
+            Shape (B, T, M, C + A), zero where nothing is known.
         """
-        counts, weight = counts * known, known.to(effect.dtype)
-        exposure = effect.exp() * weight[..., None, :]
-        before = Belief(counts.cumsum(1) - counts, exposure.cumsum(1) - exposure, effect.new_empty(0))
-        tally = Tally(self, before, effect, traits)
+        (on_rates, on_amounts), known = self.split(effect), counted.known.to(effect.dtype)
+        counts = counted.counts * known
+        exposure = on_rates.exp() * known[..., None, :]
+        before = Belief.unborn(0, 0, 0)
+        before = replace(before, counted=counts.cumsum(1) - counts, exposure=exposure.cumsum(1) - exposure)
+        tally = Tally(self, before, on_rates, traits)
         for c in range(len(self.most)):
-            tally.add(c, counts[..., c], weight[..., c])
+            tally.add(c, counts[..., c], known[..., c])
         # Only whether people are still there has to go from step to step.
         odds, now = [], torch.full_like(effect[:, 0, :, 0], SURELY)  # (B, M)
         for there, stays, quiet in zip(*(x.unbind(1) for x in tally.ends()), strict=True):
             odds.append(now)
             now = odds_after(now, there, stays, quiet)
-        return tally.masses(torch.stack(odds, dim=1)).diff(dim=-1)
+        of_counts = tally.masses(torch.stack(odds, dim=1)).diff(dim=-1)
+        return torch.cat([of_counts, self.amounts.log_prob(on_amounts, counted.paid, counted.value, traits)], dim=-1)
 
-    def advance(self, belief: Belief, effect: Tensor, counts: Tensor, known: Tensor, traits: Tensor) -> Belief:
-        """Return the belief after ``counts`` (B, C) in a step of ``effect`` (B, M, C)."""
-        tally = Tally(self, belief, effect, traits)
+    def advance(self, belief: Belief, effect: Tensor, counted: Counted, traits: Tensor) -> Belief:
+        """Return the belief after a step of ``effect`` (B, M, C + A) in which so much was counted."""
+        on_rates, on_amounts = self.split(effect)
+        tally = Tally(self, belief, on_rates, traits)
         for c in range(len(self.most)):
-            tally.add(c, counts[:, c] * known[:, c], known[:, c])
-        return tally.after()
+            tally.add(c, counted.counts[:, c] * counted.known[:, c], counted.known[:, c])
+        purse = self.amounts.take_in(belief.purse, on_amounts, counted.paid, counted.value)
+        return replace(tally.after(), purse=purse)
 
     def told(self, c: int, effect: Tensor, counted: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Log probability (..., M, J) of ``count`` events of kind c in a step, and of that and of staying after them.
@@ -156,7 +194,7 @@ class Tally:
     """
 
     def __init__(self, events: RecurrentEvents, belief: Belief, effect: Tensor, traits: Tensor) -> None:
-        """Begin a step with what was believed before it; ``effect`` is (..., M, C), traits are (..., F)."""
+        """Begin a step with what was believed before it; ``effect`` on rates is (..., M, C), traits are (..., F)."""
         self.events, self.belief, self.effect = events, belief, effect
         self.there = self.stays = events.types(belief, traits)
         nothing = torch.ones_like(effect[..., 0, 0], dtype=torch.bool)
@@ -195,10 +233,10 @@ class Tally:
         return torch.exp((self.there + log_mean).logsumexp(-1) + F.logsigmoid(odds) - self._joined(odds, -1))
 
     def after(self) -> Belief:
-        """Return what is believed once all counts are known."""
+        """Return what is believed once all counts are known; of amounts as before."""
         exposure = self.effect.exp() * self._weight[..., None, :]
         before, odds = self.belief, odds_after(self.belief.odds, *self.ends())
-        return Belief(before.counted + self._counts, before.exposure + exposure, odds)
+        return Belief(before.counted + self._counts, before.exposure + exposure, odds, before.purse)
 
 
 def odds_after(odds: Tensor, there: Tensor, stays: Tensor, quiet: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ instead has the same distribution, but one purchase more would make another pers
 would drown in that. The belief itself goes on: heads are compared by it, and a known past sharpens it, after which
 habits are drawn anew.
 
-Legend of shapes: B = people, M = ensemble heads, C = recurrent counts, J = types.
+Legend of shapes: B = people, M = ensemble heads, C = recurrent counts, A = amounts of their events, J = types.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from twingym.twins.recurrent import Belief, RecurrentEvents, Tally
+from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
 from twingym.twins.tensors import Tensors
 
 LEAST_CHANCE = 1e-12  # that an event is the last
@@ -30,11 +30,13 @@ class Habits(Tensors):
         log_rate: Log events per step, (B, C).
         leaving: Chance of each event to be the last, (B, C).
         there: 1 for those who have not left, else 0, (B,).
+        size: Size of their amounts, (B, A).
     """
 
     log_rate: Tensor
     leaving: Tensor
     there: Tensor
+    size: Tensor
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Regulars(Tensors):
     Attributes:
         belief: What is held of them now.
         before: What was held before the last step.
-        effect: Log factors on the rates in that step, (B, M, C).
+        effect: Log factors on rates and amounts in that step, (B, M, C + A).
         habits: What they are like.
         stale: Whether habits have to be drawn anew, since something else is known now, (B,).
     """
@@ -56,30 +58,34 @@ class Regulars(Tensors):
     stale: Tensor
 
     @classmethod
-    def unborn(cls, people: int, heads: int, counts: int) -> Regulars:
+    def unborn(cls, people: int, heads: int, counts: int, amounts: int = 0) -> Regulars:
         """Nothing was counted yet, and habits are still to be drawn."""
-        belief, none = Belief.unborn(people, heads, counts), torch.zeros(people, counts)
-        habits = Habits(none, none, torch.ones(people))
-        return cls(belief, belief, torch.zeros(people, heads, counts), habits, torch.ones(people, dtype=torch.bool))
+        belief, none = Belief.unborn(people, heads, counts, amounts), torch.zeros(people, counts)
+        habits = Habits(none, none, torch.ones(people), torch.zeros(people, amounts))
+        effect, stale = torch.zeros(people, heads, counts + amounts), torch.ones(people, dtype=torch.bool)
+        return cls(belief, belief, effect, habits, stale)
 
-    def corrected(self, events: RecurrentEvents, counts: Tensor, known: Tensor, traits: Tensor) -> Regulars:
-        """Return the same people if ``counts`` (B, C), where ``known`` (B, C), had come of the last step."""
-        belief = events.advance(self.before, self.effect, counts, known, traits)
+    def corrected(self, events: RecurrentEvents, counted: Counted, traits: Tensor) -> Regulars:
+        """Return the same people if the last step had come to this instead."""
+        belief = events.advance(self.before, self.effect, counted, traits)
         return replace(self, belief=belief, stale=torch.ones_like(self.stale))
 
 
 class Occasion:
-    """One step of simulated people; ask for their counts in declared order."""
+    """One step of simulated people; ask for their counts and amounts in declared order."""
 
     def __init__(self, events: RecurrentEvents, people: Regulars, effect: Tensor, traits: Tensor) -> None:
-        """Begin a step; ``effect`` is (B, M, C), encoded traits are (B, F)."""
-        self.events, self.people = events, people
-        self.tally = Tally(events, people.belief, effect, traits)
+        """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F)."""
+        self.events, self.people, self.effect, self.traits = events, people, effect, traits
+        on_rates, self._on_amounts = events.split(effect)
+        self.tally = Tally(events, people.belief, on_rates, traits)
         self.habits = people.habits
         self._left = torch.zeros_like(people.habits.there)
+        self._paid: list[Tensor] = []
+        self._values: list[Tensor] = []
 
     def settle(self, head: Tensor, u: Tensor) -> None:
-        """Draw habits of those for whom they are stale, from the belief of ``head`` (B,), at uniforms (B, 1 + C)."""
+        """Draw stale habits from what ``head`` (B,) believes, at uniforms (B, 1 + C + A)."""
         rows = self.people.stale.nonzero()[:, 0]
         if len(rows) == 0:
             return
@@ -91,8 +97,11 @@ class Occasion:
         kind = (reached < share).sum(-1).clamp_max(reached.shape[-1] - 1)
         first, second = self.events.log_leaving[own].exp().double().unbind(-1)  # (S, C) each
         second = second + self.people.belief.counted[rows]
-        leaving = torch.from_numpy(betaincinv(first.numpy(), second.numpy(), u[:, 1:].double().numpy())).to(u.dtype)
-        fresh = Habits(self.events.log_rates()[own, :, kind], leaving, (u[:, 0] >= gone).to(u.dtype))
+        to_leave, to_pay = u[:, 1:].split([first.shape[-1], u.shape[-1] - 1 - first.shape[-1]], dim=-1)
+        leaving = torch.from_numpy(betaincinv(first.numpy(), second.numpy(), to_leave.double().numpy())).to(u.dtype)
+        purse, amounts = self.people.belief.purse.each(lambda tensor: tensor[rows]), self.events.amounts
+        size = amounts.draw_sizes(purse, self.traits[rows], own, to_pay)
+        fresh = Habits(self.events.log_rates()[own, :, kind], leaving, (u[:, 0] >= gone).to(u.dtype), size)
         self.habits = Habits.join([self.habits, fresh], lambda both: both[0].index_copy(0, rows, both[1]))
 
     def count(self, c: int, head: Tensor, u: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +110,7 @@ class Occasion:
         Of the uniforms, (B,) each, u is for how many there are and ``last`` for who leaves.
         """
         rows, mean = torch.arange(len(head)), self.tally.mean(c)
-        rate = torch.exp(self.habits.log_rate[:, c] + self.tally.effect[rows, head, c]) * self.habits.there
+        rate = torch.exp(self.habits.log_rate[:, c] + self.effect[rows, head, c]) * self.habits.there
         count = poisson(rate, u, self.events.most[c])
         some = count.nonzero()[:, 0]
         stop = torch.log1p(-self.habits.leaving[some, c].clamp(LEAST_CHANCE, 1.0 - 1e-6).double())
@@ -111,16 +120,29 @@ class Occasion:
         self.tally.add(c, count, torch.ones_like(count))
         return count, mean.T
 
+    def amount(self, events: Tensor, a: int, head: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw what ``events`` (B,) come to, kind a, at uniforms (B,).
+
+        Returns:
+            Values (B,) on [-1, 1], and those that each head holds for typical, (M, B).
+        """
+        of_all, effect = self.events.amounts, self._on_amounts
+        typical = of_all.typical(a, self.people.belief.purse, effect, events, self.traits)
+        own = effect[torch.arange(len(head)), head, a]
+        value = of_all.draw(a, head, events, self.habits.size[:, a] * own.exp(), u)
+        self._paid.append(events)
+        self._values.append(value)
+        return value, typical.T
+
     def after(self) -> Regulars:
-        """Return the people once all counts are drawn."""
+        """Return the people once all counts and amounts are drawn."""
         people, there = self.people, self.habits.there * (1.0 - self._left)
-        return Regulars(
-            self.tally.after(),
-            people.belief,
-            self.tally.effect,
-            replace(self.habits, there=there),
-            torch.zeros_like(people.stale),
-        )
+        belief = self.tally.after()
+        if self._paid:
+            paid, value = torch.stack(self._paid, dim=-1), torch.stack(self._values, dim=-1)
+            belief = replace(belief, purse=self.events.amounts.take_in(belief.purse, self._on_amounts, paid, value))
+        habits = replace(self.habits, there=there)
+        return Regulars(belief, people.belief, self.effect, habits, torch.zeros_like(people.stale))
 
 
 def poisson(mean: Tensor, u: Tensor, most: int) -> Tensor:

@@ -40,7 +40,7 @@ class Scale:
         if self.kind == "linear":
             return np.asarray(2.0 * (x - self.low) / (self.high - self.low) - 1.0)
         if self.kind == "log":
-            return np.asarray(2.0 * np.log1p((x - self.low) / self.knee) / self._log_span - 1.0)
+            return np.asarray(2.0 * np.log1p((x - self.low) / self.knee) / self.log_span - 1.0)
         share = np.clip((x - self.low) / (self.high - self.low), LOGIT_MARGIN, 1.0 - LOGIT_MARGIN)
         return np.asarray(np.log(share / (1.0 - share)) / self._logit_span)
 
@@ -50,12 +50,13 @@ class Scale:
         if self.kind == "linear":
             return np.asarray(self.low + 0.5 * (y + 1.0) * (self.high - self.low))
         if self.kind == "log":
-            return np.asarray(self.low + self.knee * np.expm1(0.5 * (y + 1.0) * self._log_span))
+            return np.asarray(self.low + self.knee * np.expm1(0.5 * (y + 1.0) * self.log_span))
         share = 1.0 / (1.0 + np.exp(-y * self._logit_span))
         return np.asarray(self.low + share * (self.high - self.low))
 
     @property
-    def _log_span(self) -> float:
+    def log_span(self) -> float:
+        """Logarithm that the whole range spans on the ``log`` scale."""
         return float(np.log1p((self.high - self.low) / self.knee))
 
     @property

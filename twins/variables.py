@@ -51,6 +51,9 @@ class Variable:
             last (purchases). All recurrent counts of a scenario follow one activity of the person. Interventions and
             inputs multiply it in their own step, and later steps change only through what happened then. A twin model
             that need not find this out judges policies better; it is wrong where it does not hold.
+        amount_of: For amounts on a log scale from 0: the recurrent count, declared before, of the events that come to
+            it (dollars spent on purchases). Everybody's amounts have a size of their own, hidden, that never changes;
+            interventions and inputs multiply them in their own step only. Zero where nothing was counted.
         about: One sentence for people.
     """
 
@@ -67,6 +70,7 @@ class Variable:
     levels: tuple[str, ...] = ()
     absorbing: bool = False
     recurrent: bool = False
+    amount_of: str = ""
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -107,6 +111,8 @@ class Variable:
             raise refuse("absorbing", self.absorbing, "only on binary variables")
         if self.recurrent and (self.kind != "count" or self.low != 0.0):
             raise refuse("recurrent", self.recurrent, "only on counts from 0")
+        if self.amount_of and not self.has_zero_atom:
+            raise refuse("amount_of", self.amount_of, "only on continuous variables on a log scale from 0")
 
     @cached_property
     def scaling(self) -> Scale:
