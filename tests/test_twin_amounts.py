@@ -155,10 +155,10 @@ def test_what_was_spent_is_likely_as_the_purse_says_and_nothing_else(scenario, n
     scores = network.log_prob(network.trunk(tokens), tokens, data.target, data.present, data.seen.last)
     assert (scores[..., 1] != 0.0).equal(spent.expand(SMALL.ensemble, -1, -1))
     other = tokens + 0.5 * torch.randn(tokens.shape, generator=torch.Generator().manual_seed(1))
-    other[..., network._marks] = 0.0
-    other[..., -network._traits :] = tokens[..., -network._traits :]
+    other[..., network.layout._marks] = 0.0
+    other[..., -network.layout._traits :] = tokens[..., -network.layout._traits :]
     untreated = tokens.clone()
-    untreated[..., network._marks] = 0.0
+    untreated[..., network.layout._marks] = 0.0
     first, second = (
         network.log_prob(network.trunk(t), t, data.target, data.present, data.seen.last)[..., 1]
         for t in (untreated, other)

@@ -9,8 +9,9 @@ import torch
 from twingym.evaluation.replay import bring, record
 from twingym.scenarios import get
 from twingym.twins import TwinModel, dataset, people
-from twingym.twins.network import RATE_COUNT, RATE_STEPS, TwinNetwork
+from twingym.twins.network import TwinNetwork
 from twingym.twins.seen import Seen, advance_seen
+from twingym.twins.tokens import RATE_COUNT, RATE_STEPS
 from twingym.twins.transformer import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
@@ -58,7 +59,7 @@ def test_counts_after_a_known_past_are_those_of_the_course(scenario, model):
 def test_tokens_tell_the_rate_without_treatment_from_that_with_it(scenario, model):
     courses = record(scenario, people("train", 9), 4, 40, scenario.fidelity).courses
     data, order = dataset(courses, scenario.twin_spec()), np.argsort(courses.ids, kind="stable")
-    rates = model.network._memory(data.seen)[2].reshape(9, 41, len(COUNTED), 5)  # of all, none, and three levels
+    rates = model.network.layout.memory(data.seen)[2].reshape(9, 41, len(COUNTED), 5)  # of all, none, and three levels
     bought, kind = courses.observed[order, :40, 0], courses.delivered[order, :39, 0]
     for column, level in enumerate((0, 1, 2, 3), start=1):
         under = kind == level
@@ -131,6 +132,6 @@ def test_a_missing_value_neither_counts_nor_ends_a_wait():
 def test_a_scenario_of_amounts_alone_keeps_no_counts():
     network = TwinNetwork.untrained(get("Glucose-v0").twin_spec(), SMALL)
     assert network.spec.encode_choices(np.zeros((3, 1))).shape == (3, 0)
-    assert TwinNetwork.untrained(get("Retention-v0").twin_spec(), SMALL)._counted == COUNTED
-    assert network._counted == []
+    assert TwinNetwork.untrained(get("Retention-v0").twin_spec(), SMALL).layout.counted == COUNTED
+    assert network.layout.counted == []
     assert network.wide is None

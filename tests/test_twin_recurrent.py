@@ -182,7 +182,7 @@ def test_stepping_people_believes_what_reading_their_courses_does(scenario):
     data = dataset(courses, scenario.twin_spec())
     tokens = network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])
     place = np.argsort(np.argsort(courses.ids, kind="stable"))
-    tokens[place, stops + 1, network._marks[2]] = 1.0  # all are called in the step that is compared
+    tokens[place, stops + 1, network.layout._marks[2]] = 1.0  # all are called in the step that is compared
     whole = network.log_prob(network.trunk(tokens), tokens, data.target, data.present, data.seen.last)
     state = bring(scenario, TwinModel(network, {}).dynamics(), courses, stops, 3)
     here = tokens[place, stops + 1]

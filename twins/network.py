@@ -1,8 +1,7 @@
-"""What goes into a token, and how do hidden vectors become distributions of the next observation?"""
+"""How do tokens become distributions of the next observation?"""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,13 +9,11 @@ from twingym.twins.heads import Head, head_for
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
-from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
+from twingym.twins.spec import TwinSpec
+from twingym.twins.tokens import TokenLayout
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
-TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
-RATE_COUNT, RATE_STEPS = 0.5, 4.0  # of a rate so far: what was counted, and in how long, before birth
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
-LATELY_GAIN = 0.3  # of what was given lately: people get used to it by and by
 
 
 class TwinNetwork(nn.Module):
@@ -33,38 +30,26 @@ class TwinNetwork(nn.Module):
         super().__init__()
         self.spec, self.config = spec, config
         self.distributions: tuple[Head | None, ...] = tuple(head_for(v) for v in spec.modelled)
-        # Amounts that are often zero: how many there were, and since when there was none, says more than the last one.
-        self._counted = [k for k, v in enumerate(spec.modelled) if v.kind == "count" or v.has_zero_atom]
-        self._most = [float(max(spec.modelled[k].level_count - 1, TOTAL_GAIN)) for k in self._counted]
-        levels = spec.choices
-        memory = (5 + 2 * levels) * len(self._counted) + 2 if self._counted else 0
-        actions, inputs, traits = self._side_features()
-        before = 4 * len(spec.modelled) + memory + 1
-        features = before + actions + 3 * levels + inputs + traits
-        # Treatment acts on the rates of its own step; what is not a level, or not treatment, may always act.
+        self.layout = TokenLayout(spec)
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
         self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
-        self._marks = [before + column for column in spec.choice_columns]
-        self._always = bool(spec.inputs) or any(v.kind == "continuous" for v in spec.interventions)
-        self._traits = traits
         self.events = None
         if self.recurrent:
             counts, sums = ([spec.modelled[k] for k in columns] for columns in (self.recurrent, self.amounts))
             names, most = [v.name for v in counts], [v.level_count - 1 for v in counts]
             self._paid_for = [names.index(v.amount_of) for v in sums]  # which of the counts
+            traits = self.layout.traits(torch.zeros(self.layout.width)).shape[-1]
             self.events = RecurrentEvents(most, traits, config.ensemble, [v.scaling for v in sums])
-        # On what everybody's activity, and each amount, is multiplied by: behind the parameters of these variables.
-        self._affected, self._effects = self.recurrent[:1] + self.amounts, levels + self._always
-        widths = tuple(
-            (d.width if d else 0) + self._effects * (k in self._affected) for k, d in enumerate(self.distributions)
-        )
+        # Effects, on activity and on each amount, stand behind the parameters of these variables.
+        self._affected, acting = self.recurrent[:1] + self.amounts, self.layout.acting
+        widths = tuple((d.width if d else 0) + acting * (k in self._affected) for k, d in enumerate(self.distributions))
         earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
-        self.trunk = CausalTransformer(config, features, widths, earlier, spec.window)
+        self.trunk = CausalTransformer(config, self.layout.width, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
         # norms of the trunk let pass for the few who count much.
         self.wide = None
-        if self._counted:
-            self.wide, self._widths = _zero_linear(features, sum(widths)), list(widths)
+        if self.layout.counted:
+            self.wide, self._widths = _zero_linear(self.layout.width, sum(widths)), list(widths)
             self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
@@ -75,55 +60,9 @@ class TwinNetwork(nn.Module):
             torch.manual_seed(seed)
             return cls(spec, config)
 
-    def _side_features(self) -> list[int]:
-        """Features of interventions, inputs and traits."""
-        spec = self.spec
-        ones = {v.name: np.ones(1) for v in spec.traits}
-        parts = (
-            spec.encode_actions(np.zeros((1, len(spec.interventions))), ones),
-            spec.encode_inputs(np.zeros((1, len(spec.inputs)))),
-            spec.encode_traits(ones),
-        )
-        return [int(part.shape[-1]) for part in parts]
-
     def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
-        """Fuse what was seen, done and taken in during one step into one token each, (..., F).
-
-        Actions and inputs are features as :class:`TwinSpec` encodes them, zero in the birth token.
-        """
-        parts = [
-            VALUE_GAIN * seen.value,
-            seen.present,
-            0.3 * torch.log1p(seen.age),
-            0.5 * seen.change.clamp(-CHANGE_CLIP, CHANGE_CLIP),
-            *self._memory(seen),
-            seen.birth[..., None],
-            actions,
-            seen.chosen,
-            torch.log1p(seen.given),
-            LATELY_GAIN * seen.lately,
-            inputs,
-            traits.expand(*actions.shape[:-1], traits.shape[-1]),
-        ]
-        return torch.cat(parts, dim=-1)
-
-    def _memory(self, seen: Seen) -> list[Tensor]:
-        if not self._counted:
-            return []
-        total = seen.total.new_tensor(self._most)[:, None] * seen.total[..., self._counted, :]  # (..., C, 1 + L)
-        # Of all steps, and of those with each level alone. Without a level nothing but the person shows.
-        untreated = total[..., :1] - total[..., 1:].sum(-1, keepdim=True)
-        steps = torch.cat([seen.tenure[..., None], (seen.tenure - seen.given.sum(-1))[..., None], seen.given], dim=-1)
-        rates = torch.log(torch.cat([total[..., :1], untreated, total[..., 1:]], dim=-1).clamp_min(0.0) + RATE_COUNT)
-        rates = 0.5 * (rates - torch.log(steps.clamp_min(0.0) + RATE_STEPS)[..., None, :])  # (..., C, 2 + L)
-        return [
-            (seen.value[..., self._counted] > -1.0).to(seen.value.dtype) * seen.present[..., self._counted],
-            torch.log1p(total).flatten(-2),
-            rates.flatten(-2),
-            0.5 * torch.log1p(seen.idle[..., self._counted]),
-            0.5 * torch.log1p(seen.tenure)[..., None],
-            (seen.tenure == 0.0).to(seen.tenure.dtype)[..., None],  # what is seen at birth is no habit
-        ]
+        """Fuse what was seen, done and taken in during one step into one token each; see :class:`TokenLayout`."""
+        return self.layout.join(seen, actions, inputs, traits)
 
     def _told(self, drawn: Tensor, k: int) -> Tensor:
         """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
@@ -134,7 +73,7 @@ class TwinNetwork(nn.Module):
         if k in self.recurrent + self.amounts:
             return drawn[..., :0]
         parts = [drawn]
-        for j in self._counted:
+        for j in self.layout.counted:
             if j < k:
                 value = drawn[..., j, None]
                 parts.append((value > -1.0).to(drawn.dtype))
@@ -194,17 +133,14 @@ class TwinNetwork(nn.Module):
         if self.events is not None:
             factors = self.events.factors(torch.stack(effects, dim=-2))  # (B, T, M, C + A)
             counted = self._counted_in(target, present, last)
-            of_events = self.events.log_prob(factors, counted, tokens[..., -self._traits :])
+            of_events = self.events.log_prob(factors, counted, self.layout.traits(tokens))
             scores[..., self.recurrent + self.amounts] += of_events.movedim(-2, 0)
         return scores
 
     def _effect(self, params: Tensor, tokens: Tensor) -> Tensor:
         """Effect (...), by parameters (..., P), of what tokens (..., F) say is done: on activity or an amount."""
-        effects = params[..., -self._effects :]
-        marks = tokens[..., self._marks]
-        if self._always:
-            marks = torch.cat([torch.ones_like(tokens[..., :1]), marks], dim=-1)
-        return (effects * marks).sum(-1).clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
+        effect = (params[..., -self.layout.acting :] * self.layout.done(tokens)).sum(-1)
+        return effect.clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
 
     def _counted_in(self, value: Tensor, present: Tensor, last: Tensor) -> Counted:
         """What of recurrent counts and their amounts values (..., D) on [-1, 1] tell, and the ``last`` ones before."""
@@ -271,7 +207,7 @@ class TwinNetwork(nn.Module):
         if self.events is not None:
             effects = [self._effect(params(k, drawn), tokens).T for k in self._affected]  # (B, M) each
             factors = self.events.factors(torch.stack(effects, dim=-1))
-            occasion = Occasion(self.events, people, factors, tokens[:, -self._traits :])
+            occasion = Occasion(self.events, people, factors, self.layout.traits(tokens))
             stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
             occasion.settle(bound, settling)
         for k, distribution in enumerate(self.distributions):
