@@ -9,7 +9,7 @@ trained and judged on the reference. A seed that was trained before on the same 
 
 from __future__ import annotations
 
-import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from twingym.evaluation.rollout import Policy
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import people
-from twingym.twins.model import WEIGHTS
+from twingym.twins.model import DESCRIPTION
 
 RESULTS = Path(__file__).parent / "results"
 # Scenarios whose hidden state is worth knowing, and small enough for an agent to use.
@@ -64,7 +64,8 @@ def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = TWIN) -
 
 def fitted(scenario: Scenario) -> str:
     """Return a short hash of the scenario's twin model: policies trained on another one are not its own."""
-    return hashlib.sha256((weights_folder(scenario) / WEIGHTS).read_bytes()).hexdigest()[:8]
+    description = json.loads((weights_folder(scenario) / DESCRIPTION).read_text(encoding="utf-8"))
+    return str(description["sha256"])[:8]
 
 
 def rules(scenario: Scenario, tuned: int) -> dict[str, Policy]:

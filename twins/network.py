@@ -128,10 +128,11 @@ class TwinNetwork(nn.Module):
                     distribution.log_prob(params[..., : distribution.width], target[..., k], last[..., k]) * seen
                 )
             per_head.append(torch.stack(terms, dim=-1))
-            effects += [torch.stack(effects_here, dim=-1)] if effects_here else []
+            effects.append(effects_here)
         scores = torch.stack(per_head)
         if self.events is not None:
-            factors = self.events.factors(torch.stack(effects, dim=-2))  # (B, T, M, C + A)
+            by_head = torch.stack([torch.stack(each, dim=-1) for each in effects], dim=-2)  # (B, T, M, 1 + A)
+            factors = self.events.factors(by_head)  # (B, T, M, C + A)
             counted = self._counted_in(target, present, last)
             of_events = self.events.log_prob(factors, counted, self.layout.traits(tokens))
             scores[..., self.recurrent + self.amounts] += of_events.movedim(-2, 0)

@@ -108,7 +108,7 @@ class RecurrentEvents(nn.Module):
         return torch.cat([effects[..., :1] * self.slope, effects[..., 1:]], dim=-1)
 
     def split(self, effect: Tensor) -> tuple[Tensor, ...]:
-        """Part log factors into those on rates (..., M, C) and on amounts (..., M, A)."""
+        """Part what is given per count and amount (..., C + A), as log factors are, into (..., C) and (..., A)."""
         return effect.tensor_split([len(self.most)], dim=-1)
 
     def types(self, belief: Belief, traits: Tensor) -> Tensor:
@@ -137,9 +137,7 @@ class RecurrentEvents(nn.Module):
         exposure = on_rates.exp() * known[..., None, :]
         before = Belief.unborn(0, 0, 0)
         before = replace(before, counted=counts.cumsum(1) - counts, exposure=exposure.cumsum(1) - exposure)
-        tally = Tally(self, before, on_rates, traits)
-        for c in range(len(self.most)):
-            tally.add(c, counts[..., c], known[..., c])
+        tally = self._tally(before, on_rates, counts, known, traits)
         # Only whether people are still there has to go from step to step.
         odds, now = [], torch.full_like(effect[:, 0, :, 0], SURELY)  # (B, M)
         for there, stays, quiet in zip(*(x.unbind(1) for x in tally.ends()), strict=True):
@@ -151,11 +149,16 @@ class RecurrentEvents(nn.Module):
     def advance(self, belief: Belief, effect: Tensor, counted: Counted, traits: Tensor) -> Belief:
         """Return the belief after a step of ``effect`` (B, M, C + A) in which so much was counted."""
         on_rates, on_amounts = self.split(effect)
-        tally = Tally(self, belief, on_rates, traits)
-        for c in range(len(self.most)):
-            tally.add(c, counted.counts[:, c] * counted.known[:, c], counted.known[:, c])
+        tally = self._tally(belief, on_rates, counted.counts * counted.known, counted.known, traits)
         purse = self.amounts.take_in(belief.purse, on_amounts, counted.paid, counted.value)
         return replace(tally.after(), purse=purse)
+
+    def _tally(self, belief: Belief, on_rates: Tensor, counts: Tensor, known: Tensor, traits: Tensor) -> Tally:
+        """Take in all counts (..., C), zero where not ``known`` (..., C)."""
+        tally = Tally(self, belief, on_rates, traits)
+        for c in range(len(self.most)):
+            tally.add(c, counts[..., c], known[..., c])
+        return tally
 
     def told(self, c: int, effect: Tensor, counted: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Log probability (..., M, J) of ``count`` events of kind c in a step, and of that and of staying after them.

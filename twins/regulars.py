@@ -97,7 +97,7 @@ class Occasion:
         kind = (reached < share).sum(-1).clamp_max(reached.shape[-1] - 1)
         first, second = self.events.log_leaving[own].exp().double().unbind(-1)  # (S, C) each
         second = second + self.people.belief.counted[rows]
-        to_leave, to_pay = u[:, 1:].split([first.shape[-1], u.shape[-1] - 1 - first.shape[-1]], dim=-1)
+        to_leave, to_pay = self.events.split(u[:, 1:])
         leaving = torch.from_numpy(betaincinv(first.numpy(), second.numpy(), to_leave.double().numpy())).to(u.dtype)
         purse, amounts = self.people.belief.purse.each(lambda tensor: tensor[rows]), self.events.amounts
         size = amounts.draw_sizes(purse, self.traits[rows], own, to_pay)
