@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from twingym.scenarios.constraint import Constraint
+from twingym.scenarios.definitions import definition
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.mixture import Mixture
@@ -264,7 +265,7 @@ class Scenario:
         return self.rebuild(replace(self.parameters, **parameters))
 
     def fingerprint(self) -> str:
-        """Return a hash of everything declared (functions by name), to tell whose weights and results these are."""
+        """Return a hash of everything declared, to tell whose results these are; see ``scenarios/definitions.py``."""
         text = json.dumps(_plain(self), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -314,5 +315,5 @@ def _plain(value: object) -> Any:
     if isinstance(value, float):
         return float(f"{value:.12g}")
     if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
+        return definition(value)
     return value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from twingym.twins.scales import Floats, Scale
 
 GLUCOSE, RETENTION = get("Glucose-v0"), get("Retention-v0")
 TUTORIAL = Path(__file__).parent / "nudge_scenario.py"
+MY_SCENARIO = Path(__file__).parents[1] / "docs" / "my_scenario.py"
 
 
 def no_cost(step: Step) -> Floats:
@@ -266,6 +269,43 @@ def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -
     assert changed.limits_hash() != GLUCOSE.limits_hash()
     measured = replace(GLUCOSE, metrics=(*GLUCOSE.metrics, Metric("steps", "", lambda step: step.after["cgm"])))
     assert measured.fingerprint() != GLUCOSE.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "changed"),
+    [
+        ("exp(-4.0 * clearance", "exp(-8.0 * clearance", {"scenario", "world"}),
+        ("numbers[:, 0] + 0.3", "numbers[:, 0] + 0.4", {"scenario", "world"}),
+        ('["level"] > 20', '["level"] > 40', {"scenario", "limits"}),
+        ("1.0 - np.abs", "2.0 - np.abs", {"scenario"}),
+        ("(10.0 / now", "(11.0 / now", {"scenario"}),
+        ("Move four hours", "Go four hours", set()),
+        ("  # the laboratory errs by a tenth", "", set()),
+    ],
+)
+def test_an_edit_of_ones_own_file_changes_the_hashes_of_what_it_concerns(
+    tmp_path: Path, written: str, instead: str, changed: set[str]
+) -> None:
+    text = MY_SCENARIO.read_text(encoding="utf-8").replace("Theophylline-v0", "Edited-v0")
+    assert written in text
+    hashes = []
+    for name, words in (("before", text), ("after", text.replace(written, instead))):
+        (tmp_path / f"{name}.py").write_text(words, encoding="utf-8")
+        mine = load(tmp_path / f"{name}.py")
+        hashes.append({"scenario": mine.fingerprint(), "world": mine.world_fingerprint(), "limits": mine.limits_hash()})
+    assert {key for key in hashes[0] if hashes[0][key] != hashes[1][key]} == changed
+
+
+def test_what_a_function_closes_over_is_part_of_it() -> None:
+    def above(limit: float) -> Callable[[Step], Floats]:
+        return lambda step: (step.after["cgm"] > limit).astype(float)
+
+    def measured(cost: Callable[[Step], Floats]) -> str:
+        return replace(GLUCOSE, metrics=(*GLUCOSE.metrics, Metric("high", "", cost))).fingerprint()
+
+    assert measured(above(180.0)) == measured(above(180.0))
+    assert measured(above(180.0)) != measured(above(250.0))
+    assert measured(partial(np.multiply, 2.0)) != measured(partial(np.multiply, 3.0))
 
 
 # -- variants and the registry -----------------------------------------------------------------------------------------
