@@ -18,6 +18,8 @@ from twingym.twins import FitConfig, TwinModel, fit_twin, people
 SHIPPED = ("Glucose-v0", "Retention-v0")
 # On other luck: a contact does so little that the card simulates many times more futures than for a bolus.
 EFFORT = {"Glucose-v0": Effort(), "Retention-v0": Effort(branches=0.4)}
+# The card judges this on 600 people; on 200 its interval is a quarter wide and reaches below the bar.
+TOO_FEW_PEOPLE = {"Retention-v0": {"disagreement against error (Spearman)"}}
 
 
 @pytest.fixture(params=SHIPPED)
@@ -35,21 +37,25 @@ def flat(report, prefix=""):
             yield f"{prefix}{name}", value
 
 
-def test_card_figures_are_those_of_the_shipped_weights(shipped):
+def test_the_shipped_weights_clear_the_bars_and_earn_the_figures_of_their_card(shipped):
     """On 200 held-out people; other machines round differently, and a rounding can flip a rare draw."""
     scenario, model, card = shipped
-    again = dict(flat(fidelity(scenario, model, QUICK, values=False)))
-    told = dict(flat(card["recomputed"]))
+    report = fidelity(scenario, model, QUICK, values=False)
+    checks = bars(report, scenario.fidelity)
+    assert set(checks["check"][~checks["cleared"]]) <= TOO_FEW_PEOPLE.get(scenario.id, set()), checks.to_string()
+    assert report["disagreement"]["spearman"][1] > 0
+    again, told = dict(flat(report)), dict(flat(card["recomputed"]))
     assert again.keys() == told.keys()
     for name, value in told.items():
         np.testing.assert_allclose(again[name], value, rtol=0.02, atol=0.02, err_msg=name)
 
 
-def test_card_belongs_to_this_world_and_says_what_was_cleared(shipped):
+def test_card_belongs_to_this_world_and_every_bar_is_cleared(shipped):
     scenario, model, card = shipped
     assert card["world"] == scenario.world_fingerprint() == model.spec.fingerprint
     checks = bars(card["report"], scenario.fidelity)
     assert [c["cleared"] for c in card["bars"]] == checks["cleared"].tolist()
+    assert card["cleared"] and checks["cleared"].all(), checks[~checks["cleared"]].to_string()
     assert set(card["report"]["policies"]["values"]) == {*scenario.fidelity.policies, *snapshots(scenario)}
 
 
@@ -57,10 +63,7 @@ def test_card_belongs_to_this_world_and_says_what_was_cleared(shipped):
 @pytest.mark.timeout(1500)
 def test_the_bars_on_other_luck_are_those_of_the_card(shipped):
     """Other seeds, same people: a model that cleared all bars clears them again, but for what lies close to one."""
-    scenario, model, card = shipped
-    missed = [c["check"] for c in card["bars"] if not c["cleared"]]
-    if missed:
-        pytest.skip(f"{scenario.id}: the card itself says that these were missed: {', '.join(missed)}")
+    scenario, model, _ = shipped
     plan = dataclasses.replace(scenario.fidelity, anchor_people=scenario.fidelity.anchor_people // 3)
     scenario = dataclasses.replace(scenario, fidelity=plan)
     report = fidelity(scenario, model, EFFORT[scenario.id], snapshots(scenario), seed=77)
