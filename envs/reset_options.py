@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twingym.envs.asked_traits import condition_in_numbers, fixed_in_numbers
+from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Condition, Ids, checked_ids
 from twingym.twins.errors import CohortError, SpecError, unknown
 
@@ -34,12 +36,12 @@ class ResetOptions:
     mask: NDArray[np.bool_] | None = None
 
     @classmethod
-    def read(cls, options: Mapping[str, Any] | None, slots: int) -> ResetOptions:
+    def read(cls, options: Mapping[str, Any] | None, slots: int, scenario: Scenario) -> ResetOptions:
         """Read what was given for N = ``slots`` slots.
 
         Raises:
-            UnknownNameError: If there is no such option; suggests the nearest.
-            CohortError: If ids are impossible, or not one per slot.
+            UnknownNameError: If there is no such option, trait or level; suggests the nearest.
+            CohortError: If ids are impossible, or not one per slot, or no trait can have such a value.
             SpecError: If another value is impossible.
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
@@ -56,8 +58,8 @@ class ResetOptions:
                 raise SpecError(f"options[{name!r}] is {given[name]!r}; allowed: a mapping from trait to value.")
         return cls(
             twins,
-            given.get("condition"),
-            given.get("fixed", {}),
+            condition_in_numbers(scenario, given["condition"]) if "condition" in given else None,
+            fixed_in_numbers(scenario, given.get("fixed", {})),
             _episode(given["episode"], slots) if "episode" in given else None,
             _mask(given["reset_mask"], slots) if "reset_mask" in given else None,
         )

@@ -213,7 +213,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             CohortError: If the people asked for cannot be had.
             SpecError: If another value is impossible.
         """
-        wanted = ResetOptions.read(options, self.num_envs)
+        wanted = ResetOptions.read(options, self.num_envs, self.scenario)
         if wanted.mask is not None:
             if self._mode is not AutoresetMode.DISABLED or seed is not None:
                 raise SpecError("options['reset_mask'] needs autoreset='disabled', and takes no seed.")

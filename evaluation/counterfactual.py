@@ -16,7 +16,7 @@ from twingym.evaluation.rollout import Policy, evaluate
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.dynamics import Dynamics
-from twingym.twins.errors import CohortError, SpecError
+from twingym.twins.errors import SpecError
 from twingym.twins.scales import Floats
 
 if TYPE_CHECKING:
@@ -75,13 +75,6 @@ def flip(
     def label(value: float) -> object:
         return variable.levels[int(value)] if variable.levels else value
 
-    for value, evaluation in clones.items():
-        unchanged = evaluation.episodes[trait][evaluation.episodes[trait] != label(value)]
-        if len(unchanged):
-            raise CohortError(
-                f"trait {trait!r} cannot be flipped: people were asked for with {trait} = {label(value)!r} and "
-                f"came with {unchanged.iloc[0]!r}. The scenario's people must honour fixed={{{trait!r}: ...}}."
-            )
     rows = []
     for i, one in enumerate(imposed):
         for other in imposed[i + 1 :]:

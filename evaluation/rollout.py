@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from twingym.envs.asked_traits import fixed_in_numbers
 from twingym.envs.dynamics import resolve
 from twingym.envs.vector import TwinVectorEnv
 from twingym.evaluation.courses import CourseMoments, Courses, MomentKeeper, Recorder
@@ -56,7 +57,7 @@ def evaluate(
     courses: CoursesWanted = False,
     batch: int = BATCH,
     episode: int = 0,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float | str] | None = None,
     baseline_episodes: pd.DataFrame | None = None,
     deterministic: bool = True,
     progress: bool = False,
@@ -77,7 +78,7 @@ def evaluate(
         courses: ``True`` keeps everybody's course, ``"moments"`` what groups have in common and the worst cases.
         batch: The most people at a time.
         episode: Number of the episode: other numbers are other days of the same people.
-        fixed: Traits to impose on everybody.
+        fixed: Traits to impose on everybody, numbers or names of levels.
         baseline_episodes: ``episodes`` of the baseline on the same people and seeds; adds the column ``gain``.
         deterministic: Passed to ``predict``.
         progress: Whether to show a progress bar.
@@ -96,6 +97,11 @@ def evaluate(
     for what, number in (("horizon", steps), ("batch", batch), ("seeds", len(seeds))):
         if number < 1:
             raise SpecError(f"{what} is {number}; allowed: 1 or more.")
+    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise SpecError(f"seeds are {list(seeds)}; allowed: whole numbers from 0, each once.")
+    if courses not in (True, False, "moments"):
+        raise SpecError(f"courses is {courses!r}; allowed: True, False or 'moments'.")
+    imposed = fixed_in_numbers(found, fixed or {})
     mover = resolve(found, dynamics)
     title = name or getattr(policy, "name", None) or type(policy).__name__
     place = dynamics if isinstance(dynamics, str) else type(dynamics).__name__
@@ -107,7 +113,7 @@ def evaluate(
     with _bar(f"{title} on {place}", steps * len(shards) * len(seeds), progress) as tick:
         for seed in seeds:
             for shard in shards:
-                visit = Visit(found, mover, shard, int(seed), steps, episode=episode, fixed=dict(fixed or {}))
+                visit = Visit(found, mover, shard, int(seed), steps, episode=episode, fixed=imposed)
                 tally, written = play(policy, visit, record=bool(courses), deterministic=deterministic, tick=tick)
                 frame = tally.frame()
                 frame.insert(0, "seed", int(seed))
@@ -133,7 +139,7 @@ def evaluate(
         "seeds": [int(s) for s in seeds],
         "episode": episode,
         "horizon": steps,
-        "fixed": {k: float(v) for k, v in (fixed or {}).items()},
+        "fixed": imposed,
         "deterministic": deterministic,
         "versions": _versions(),
     }

@@ -272,7 +272,7 @@ def test_flipping_what_matters_is_found_and_is_paired() -> None:
 
 
 def test_a_trait_that_people_do_not_let_be_imposed_cannot_be_flipped() -> None:
-    with pytest.raises(CohortError, match="cannot be flipped"):
+    with pytest.raises(CohortError, match="cannot be imposed"):
         flip(Always(0), NUDGE, IDS, trait="band")
     with pytest.raises(SpecError, match="at least two"):
         flip(Always(0), NUDGE, IDS, trait="age")

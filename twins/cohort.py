@@ -114,6 +114,7 @@ class Population:
         for attempt in range(self.tries):
             numbers = uniforms(self.seed, wanted[open_rows], 0, Stream.PERSON, attempt, self.width)
             traits, hidden = self.draw(numbers, fixed)
+            _honoured(traits, fixed)
             keep = np.ones(len(open_rows), bool) if self.accept is None else self.accept(traits, hidden)
             if condition:
                 keep = keep & matches(traits, condition)
@@ -126,6 +127,25 @@ class Population:
             f"nobody fits: {len(open_rows)} of {len(wanted)} people (first id {wanted[open_rows[0]]}) were not found "
             f"in {self.tries} draws for condition {dict(condition or {})}; widen the condition."
         )
+
+
+def _honoured(traits: Mapping[str, Floats], fixed: Mapping[str, float]) -> None:
+    """Refuse a trait that people were to have and came without.
+
+    Raises:
+        UnknownNameError: If there is no such trait.
+        CohortError: If the population draws or derives it all the same.
+    """
+    for name, value in fixed.items():
+        if name not in traits:
+            raise unknown("trait", name, traits)
+        other = traits[name][traits[name] != value]
+        if len(other):
+            raise CohortError(
+                f"trait {name!r} cannot be imposed: people were asked for with {name} = {value:g} and came with "
+                f"{other[0]:g}. This population draws it or derives it from others; fix those, or choose people by a "
+                "condition."
+            )
 
 
 def checked_ids(ids: ArrayLike) -> Ids:
