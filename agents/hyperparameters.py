@@ -84,6 +84,9 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
         normalize = {}
     if isinstance(normalize, dict) and "gamma" in arguments:
         normalize = {"gamma": arguments["gamma"], **normalize}  # as the zoo does: returns are discounted alike
+    for name in ("gamma", "gae_lambda"):
+        if name in arguments and not (isinstance(arguments[name], int | float) and 0.0 <= arguments[name] <= 1.0):
+            raise SpecError(f"hyperparameter {name} is {arguments[name]!r}; allowed: 0 to 1.")
     env_kwargs = entry.get("env_kwargs") or {}
     return Hyperparameters(
         n_envs=int(entry.get("n_envs", 1)),

@@ -167,9 +167,9 @@ def _model(
         return load_model(before, algo, device, env)
     try:
         model = algorithm(algo).load()(policy=policy, env=env, seed=seed, device=device, **settings.built())
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:  # the last: a device that is not there
         raise SpecError(
-            f"algorithm {algo!r} refuses its hyperparameters {dict(settings.arguments)}: {error}"
+            f"algorithm {algo!r} refuses its hyperparameters {dict(settings.arguments)} on device {device!r}: {error}"
         ) from error
     if settings.idle_at_first is not None:
         _begin_idle(model, settings.idle_at_first)

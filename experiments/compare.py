@@ -39,27 +39,44 @@ class Args(BenchArgs):
 def run(args: Args) -> None:
     """Evaluate all, write tables, figures and events, and print a summary."""
     page = console()
-    trained = [RunDir.open(path) for path in args.runs]
-    scenario = scenario_in_common(trained, args.env)
-    loaded: dict[str, ExportedPolicy] = {training.name: checked(training, scenario) for training in trained}
+    trained = by_name([RunDir.open(path) for path in args.runs])
+    scenario = scenario_in_common(list(trained.values()), args.env)
+    loaded: dict[str, ExportedPolicy] = {name: checked(training, scenario) for name, training in trained.items()}
     bench = args.bench(scenario)
     policies: dict[str, Policy] = {**loaded, **bench.rules((scenario.baseline,) if args.rules is None else args.rules)}
     folder = args.new_run(VERB, scenario)
-    judged = bench.judge(policies, progress=args.progress)
+    with folder.withdrawn_on_failure():
+        judged = bench.judge(policies, progress=args.progress)
     steps = max((policy.description["steps"] for policy in loaded.values()), default=1)
-    report(judged, folder, page, facts={training.name: facts(training) for training in trained}, steps=steps)
-    for training in trained:
+    report(judged, folder, page, facts={name: facts(training) for name, training in trained.items()}, steps=steps)
+    for name, training in trained.items():
         curves = board(training) / "training"
         if curves.is_dir():
-            shutil.copytree(curves, folder.path / EVENTS / training.name / "training")
+            shutil.copytree(curves, folder.path / EVENTS / name / "training")
     folder.seal()
+
+
+def by_name(trained: list[RunDir]) -> dict[str, RunDir]:
+    """Name runs by the last parts of their folders: two, or as many as tell them apart.
+
+    Raises:
+        SpecError: If one is named twice.
+    """
+    parts = [training.path.resolve().parts for training in trained]
+    for folder in parts:
+        if parts.count(folder) > 1:
+            raise SpecError(f"run {Path(*folder)} is named twice; allowed: each run once.")
+    depth = 2
+    while len({folder[-depth:] for folder in parts}) < len(parts):
+        depth += 1
+    return {"/".join(folder[-depth:]): training for folder, training in zip(parts, trained, strict=True)}
 
 
 def scenario_in_common(trained: list[RunDir], env: str | None) -> Scenario:
     """Return the scenario of all runs.
 
     Raises:
-        SpecError: If they differ, or there are none and no scenario was named.
+        SpecError: If they differ from each other or from ``env``, or there are none and no scenario was named.
     """
     if not trained:
         if env is None:
@@ -72,6 +89,8 @@ def scenario_in_common(trained: list[RunDir], env: str | None) -> Scenario:
                 f"{training.path} is on scenario {scenario.id!r}, {trained[0].path} on {scenarios[0].id!r}; allowed: "
                 "one for all."
             )
+    if env is not None and registry.get(env).fingerprint() != scenarios[0].fingerprint():
+        raise SpecError(f"env is {env!r}, but the runs are on scenario {scenarios[0].id!r}; leave env out.")
     return scenarios[0]
 
 

@@ -27,17 +27,19 @@ class Args(BenchArgs):
     """Run of a trained policy."""
     rule: str | None = None
     """Name of a rule of the scenario, instead of a run."""
-    env: str = "twingym/Glucose-v0"
-    """Scenario of the rule: an id, or the path of a scenario file. A run knows its own."""
+    env: str | None = None
+    """Scenario of the rule: an id, or the path of a scenario file; default: Glucose-v0. A run knows its own."""
 
 
 def run(args: Args) -> None:
     """Evaluate, write tables, figures and events, and print a summary."""
     if (args.run is None) == (args.rule is None):
         raise SpecError(f"run is {args.run}, rule is {args.rule}; allowed: one of the two.")
+    if args.run is not None and args.env is not None:
+        raise SpecError(f"env is {args.env!r}, but a run knows its own scenario; leave env out.")
     page = console()
     trained = RunDir.open(args.run) if args.run is not None else None
-    scenario = scenario_of(trained.config) if trained else registry.get(args.env)
+    scenario = scenario_of(trained.config) if trained else registry.get(args.env or "twingym/Glucose-v0")
     bench = args.bench(scenario)
     policies: dict[str, Policy] = {}
     if trained:
@@ -47,7 +49,8 @@ def run(args: Args) -> None:
     if args.rule:
         policies |= bench.rules([args.rule])
     folder = args.new_run(VERB, scenario)
-    judged = bench.judge(policies, progress=args.progress)
+    with folder.withdrawn_on_failure():
+        judged = bench.judge(policies, progress=args.progress)
     report(judged, folder, page, facts={trained.name: facts(trained)} if trained else {})
     folder.seal()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from twingym.envs.dynamics import resolve
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.episodes import Evaluation
@@ -18,8 +19,8 @@ from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, Split, people
 from twingym.twins.dynamics import Dynamics
-from twingym.twins.errors import SpecError, WeightsError
-from twingym.twins.model import WEIGHTS, TwinModel
+from twingym.twins.errors import SpecError, WeightsError, unknown
+from twingym.twins.model import WEIGHTS
 
 # By policy and then by dynamics.
 Judged = dict[str, dict[str, Evaluation]]
@@ -51,24 +52,31 @@ class Bench:
         horizon: int | None = None,
         *,
         weights: Path | None = None,
-        places: Iterable[str] = (REFERENCE, TWIN),
+        places: Collection[str] = (REFERENCE, TWIN),
         split: Split = "test",
         seeds: tuple[int, ...] = (0,),
     ) -> Bench:
         """Seat ``count`` people of a split under those of the ``places`` that exist for this scenario.
 
         Raises:
-            SpecError: If none does.
+            UnknownNameError: If one of the places is unknown; suggests the nearest.
+            SpecError: If none exists for the scenario, or a number is impossible.
+            WeightsError: If ``weights`` were named and are missing, or the twin model is corrupt or foreign.
         """
-        found: dict[str, Dynamics] = {}
-        if REFERENCE in places and scenario.reference is not None:
-            found[REFERENCE] = scenario.reference()
-        if TWIN in places and has_twin(scenario, weights):
-            folder = weights or weights_folder(scenario)
-            found[TWIN] = TwinModel.load(folder, scenario.world_fingerprint()).dynamics()
+        steps = scenario.judged_horizon if horizon is None else horizon
+        for what, number in (("people", count), ("horizon", steps), ("seeds", len(seeds))):
+            if number < 1:
+                raise SpecError(f"{what} is {number}; allowed: 1 or more.")
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise SpecError(f"seeds are {list(seeds)}; allowed: whole numbers from 0, each once.")
+        exists = {REFERENCE: scenario.reference is not None, TWIN: weights is not None or has_twin(scenario)}
+        for place in places:
+            if place not in exists:
+                raise unknown("dynamics", place, exists)
+        found = {place: resolve(scenario, place, weights) for place in exists if place in places and exists[place]}
         if not found:
             raise SpecError(f"scenario {scenario.id!r} has none of the dynamics {list(places)}; run `twingym fit`.")
-        return cls(scenario, people(split, count), horizon or scenario.judged_horizon, found, seeds)
+        return cls(scenario, people(split, count), steps, found, seeds)
 
     def judge(self, policies: Mapping[str, Policy], progress: bool = False) -> Judged:
         """Let each policy treat everybody, under each dynamics."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
@@ -89,6 +91,16 @@ class RunDir:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
         return path
+
+    @contextmanager
+    def withdrawn_on_failure(self) -> Iterator[None]:
+        """Remove the run if what is done within fails, or is stopped, before there is anything but its config."""
+        try:
+            yield
+        except BaseException:
+            if {p.name for p in self._files()} <= {CONFIG}:
+                shutil.rmtree(self.path)
+            raise
 
     def seal(self) -> None:
         """Write the manifest: the SHA-256 of every file there is now, event files excepted."""

@@ -7,6 +7,7 @@ Ctrl-C saves the state of the training and says how to go on.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,19 @@ def run(args: Args) -> int:
         folder = RunDir.create(path, {"verb": VERB, "args": plain(args), **describe(scenario)})
     page.print(f"run: {folder.path}")
     torch.set_num_threads(args.num_threads)
-    done = train(
+    with nullcontext() if args.resume else folder.withdrawn_on_failure():
+        done = learn(args, scenario, folder)
+    if not done.finished:
+        page.print(f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}")
+        page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
+        return STOPPED
+    finish(done, scenario, args, folder)
+    return 0
+
+
+def learn(args: Args, scenario: Scenario, folder: RunDir) -> Training:
+    """Train as asked, with checkpoints and event files in the run."""
+    return train(
         scenario,
         args.algo,
         dynamics=args.dynamics,
@@ -108,12 +121,6 @@ def run(args: Args) -> int:
         resume=args.resume is not None,
         progress=args.progress,
     )
-    if not done.finished:
-        page.print(f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}")
-        page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
-        return STOPPED
-    finish(done, scenario, args, folder)
-    return 0
 
 
 def check(args: Args, scenario: Scenario) -> None:
@@ -127,11 +134,16 @@ def check(args: Args, scenario: Scenario) -> None:
     chosen = algorithm(args.algo)
     hyperparameters(chosen, scenario.env_id, parsed(args.hyperparams))
     chosen.check(ActionMap(scenario).space, scenario.id)
-    if args.num_threads < 1:
-        raise SpecError(f"num_threads is {args.num_threads}; allowed: 1 or more.")
+    numbers = {"num_threads": 1, "n_timesteps": 1, "n_envs": 1, "seed": 0, "eval_people": 0, "eval_horizon": 1}
+    for name, least in numbers.items():
+        number = getattr(args, name)
+        if number is not None and number < least:
+            raise SpecError(f"{name} is {number}; allowed: {least} or more.")
     for rule in args.eval_rules or ():
         scenario.rule(rule)
     resolve(scenario, args.dynamics, args.weights)
+    if args.eval_people:
+        Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
 
 
 def finish(done: Training, scenario: Scenario, args: Args, folder: RunDir) -> None:

@@ -19,8 +19,10 @@ from twingym.agents.policy import latest_checkpoint
 from twingym.evaluation.tables import verify
 from twingym.experiments import train
 from twingym.experiments.cli import STOPPED, VERBS, main, run_verb
+from twingym.experiments.compare import by_name
 from twingym.experiments.demo import free_demo
 from twingym.experiments.run_dir import RunDir
+from twingym.twins.errors import SpecError
 
 MIRROR = str(Path(__file__).parent / "mirror_scenario.py")
 QUICK = ["--env", MIRROR, "--dynamics", "reference", "--n-envs", "64", "--no-progress"]
@@ -170,6 +172,14 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
         (["evaluate", "--rule", "mach", "--env", MIRROR], "Did you mean 'match'"),
         (["evaluate"], "allowed: one of the two"),
         (["evaluate", "--run", "nowhere"], "nowhere is not a run"),
+        (["evaluate", "--rule", "match", "--env", MIRROR, "--people", "0"], "people is 0; allowed: 1 or more"),
+        (["evaluate", "--rule", "match", "--env", MIRROR, "--horizon", "0"], "horizon is 0; allowed: 1 or more"),
+        (["evaluate", "--rule", "match", "--env", MIRROR, "--seeds", "1", "1"], "each once"),
+        (["evaluate", "--rule", "match", "--env", MIRROR, "--dynamics", "reference", "transfomer"], "'transformer'"),
+        (["evaluate", "--rule", "match", "--env", MIRROR, "--weights", "nowhere"], "nowhere"),
+        (["train", "--env", MIRROR, "--dynamics", "reference", "--n-envs", "0"], "n_envs is 0; allowed: 1 or more"),
+        (["train", "--env", MIRROR, "--dynamics", "reference", "--n-timesteps", "-5"], "n_timesteps is -5"),
+        (["train", "--env", MIRROR, "--dynamics", "reference", "--eval-people", "-3"], "eval_people is -3"),
         (["compare"], "neither runs nor env is given"),
         (["show", "no_such_file.py"], "does not exist"),
     ],
@@ -182,6 +192,35 @@ def test_a_mistake_gives_one_clear_error_and_leaves_nothing(
     shown = capsys.readouterr().err
     assert message in shown
     assert "Traceback" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["batch_size:0", "n_steps:abc", "policy:MlpPolcy", "paired_with:nevr", "gamma:7"])
+def test_a_training_that_cannot_begin_leaves_no_run(
+    setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert twingym("train", *QUICK, "--hyperparams", setting, "--out", str(tmp_path / "run")) == 2
+    shown = capsys.readouterr().err
+    assert setting.partition(":")[2] in shown
+    assert "Traceback" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_that_are_named_alike_are_told_apart(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(Path(shutil.copytree(run.path, tmp_path / "again" / "ppo" / "Mirror-v0_1")))
+    assert list(by_name([run])) == ["ppo/Mirror-v0_1"]
+    assert list(by_name([run, copy])) == [f"{run.path.parts[-3]}/ppo/Mirror-v0_1", "again/ppo/Mirror-v0_1"]
+    with pytest.raises(SpecError, match="named twice"):
+        by_name([run, copy, run])
+
+
+def test_a_scenario_that_is_not_that_of_the_runs_is_refused(
+    run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb, flag in (("evaluate", "--run"), ("compare", "--runs")):
+        words = [verb, flag, str(run.path), "--env", "Glucose-v0", "--log-folder", str(tmp_path)]
+        assert twingym(*words) == 2
+        assert "leave env out" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
