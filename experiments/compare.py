@@ -30,8 +30,8 @@ class Args(BenchArgs):
 
     runs: tuple[Path, ...] = ()
     """Runs of trained policies, of one scenario."""
-    rules: tuple[str, ...] | None = None
-    """Rules of the scenario; by default its baseline."""
+    rules: tuple[str, ...] = ()
+    """Rules of the scenario beside its baseline, over which benefit is reported."""
     env: str | None = None
     """Scenario, an id or the path of its file; only needed without runs."""
 
@@ -43,7 +43,7 @@ def run(args: Args) -> None:
     scenario = scenario_in_common(list(trained.values()), args.env)
     loaded: dict[str, ExportedPolicy] = {name: checked(training, scenario) for name, training in trained.items()}
     bench = args.bench(scenario)
-    policies: dict[str, Policy] = {**loaded, **bench.rules((scenario.baseline,) if args.rules is None else args.rules)}
+    policies: dict[str, Policy] = {**loaded, **bench.rules(args.rules)}
     folder = args.new_run(VERB, scenario)
     with folder.withdrawn_on_failure():
         judged = bench.judge(policies, progress=args.progress)

@@ -1,4 +1,4 @@
-"""Judge one policy, a trained one or a rule, on chosen people under twin model and reference."""
+"""Judge one policy, a trained one or a rule, beside the baseline: chosen people, twin model and reference."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ class Bench:
         return cls(scenario, people(split, count), steps, found, seeds)
 
     def judge(self, policies: Mapping[str, Policy], progress: bool = False) -> Judged:
-        """Let each policy treat everybody, under each dynamics."""
+        """Let each policy treat everybody, under each dynamics, and the baseline too: benefit is benefit over it."""
+        policies = {**policies, **self.rules({self.scenario.baseline} - set(policies))}
         return {
             name: {place: self._one(name, policy, place, progress) for place in self.places}
             for name, policy in policies.items()

@@ -99,8 +99,10 @@ def test_evaluate_judges_a_run_and_a_rule(run: RunDir, root: Path) -> None:
     assert twingym("evaluate", "--rule", "match", "--env", MIRROR, *shared) == 0
     trained, rule = (pd.read_csv(root / "evaluate" / f"Mirror-v0_{n}" / "tables" / "episodes.csv") for n in (1, 2))
     assert list(trained["twin"]) == list(rule["twin"])
-    assert list(rule["return"]) == pytest.approx([8.0] * 30)
-    assert set(trained["policy"]) == {"ppo/Mirror-v0_1"}
+    assert list(rule[rule["policy"] == "match"]["return"]) == pytest.approx([8.0] * 30)
+    assert set(trained["policy"]) == {"ppo/Mirror-v0_1", "nothing"}
+    table = pd.read_csv(root / "evaluate" / "Mirror-v0_2" / "tables" / "comparison.csv").set_index("policy")
+    assert table.loc["match", "gain"] > table.loc["nothing", "gain"] == 0.0
 
 
 def test_compare_puts_runs_and_rules_side_by_side(run: RunDir, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
