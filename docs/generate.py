@@ -87,11 +87,24 @@ def fidelity_table(name: str, card: dict[str, Any]) -> str:
         f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
         f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name}{other} --replace`)"
     )
+    between = intervals(card["report"])
     rows = [
-        f"| {c['check']} | {c['value']:.3g} | {c['bar']} | {'yes' if c['cleared'] else '**no**'} |"
+        f"| {c['check']} | {c['value']:.3g}{between.get(c['check'], '')} | {c['bar']} | "
+        f"{'yes' if c['cleared'] else '**no**'} |"
         for c in card["bars"]
     ]
     return "\n".join([head, "", "| measure | value | bar | cleared |", "| --- | --- | --- | --- |", *rows])
+
+
+def intervals(report: dict[str, Any]) -> dict[str, str]:
+    """Return the bootstrap intervals over people that a report holds, by the name of the check."""
+    found = {
+        f"skill {horizon} over {rival}": bounds
+        for horizon, by_rival in report["forecast"]["skill"].items()
+        for rival, (_, *bounds) in by_rival.items()
+    }
+    found["disagreement against error (Spearman)"] = report["disagreement"]["spearman"][1:]
+    return {check: f" ({low:.3g} to {high:.3g})" for check, (low, high) in found.items()}
 
 
 def policy_table(name: str, table: pd.DataFrame) -> str:
@@ -103,12 +116,28 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
         "`python -m benchmarks.policies`)"
     )
     cells = {column: judged[column].map("{:.3g}".format) for column in shown}
+    cells["return"] = judged["return"].map("{:.4g}".format) + judged["standard_error"].map(" ± {:.2g}".format)
     if "gain" in judged:  # what lies between policies is small beside what lies between people: paired, with its error
         shown.insert(1, f"gain over {scenario.baseline}")
         cells[shown[1]] = judged["gain"].map("{:.3f}".format) + judged["gain_error"].map(" ± {:.3f}".format)
     columns = [judged["policy"], *(cells[column] for column in shown)]
     rows = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
-    return "\n".join([head, "", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown), *rows])
+    title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
+    return "\n".join([head, *title, *rows, *in_proportion(judged)])
+
+
+def in_proportion(judged: pd.DataFrame) -> list[str]:
+    """Return where PPO lies between the best rule and the best oracle, if there are oracles."""
+    kind = judged["policy"].str.extract("^(ppo|oracle)", expand=False).fillna("rule")
+    if "oracle" not in set(kind):
+        return []
+    gain = judged["gain"].groupby(kind)
+    rule, oracle, ppo = gain.max()["rule"], gain.max()["oracle"], gain.mean()["ppo"]
+    return [
+        "",
+        f"PPO gains {ppo:.3f} (mean of its seeds), {(ppo - rule) / (oracle - rule):.0%} of the way from the best rule "
+        f"({rule:.3f}) to the best oracle ({oracle:.3f}), which sees what is hidden and was trained on the reference.",
+    ]
 
 
 def renewed(text: str) -> str:

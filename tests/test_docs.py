@@ -17,6 +17,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 import tyro
+from matplotlib.image import imread
 
 from twingym.experiments.cli import VERBS, main
 from twingym.scenarios import registry
@@ -158,9 +159,12 @@ def test_the_tutorial_scenario_breaks_and_keeps_its_limits() -> None:
 
 
 def test_the_plot_is_made_by_the_code(tmp_path: Path) -> None:
-    made = script("plots").draw(tmp_path / "course.png")
-    assert made.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (ROOT / "docs" / "course.png").is_file(), "run: python docs/plots.py"
+    """Another version of the drawing library may set letters differently; another drawing differs by far more."""
+    made, kept = (
+        imread(path) for path in (script("plots").draw(tmp_path / "course.png"), ROOT / "docs" / "course.png")
+    )
+    assert made.shape == kept.shape, "run: python docs/plots.py"
+    assert (abs(made - kept).max(axis=2) > 0.2).mean() < 0.005, "run: python docs/plots.py"
 
 
 def twingym(*words: str) -> None:
