@@ -44,8 +44,8 @@ def run_verb(module: ModuleType, argv: Sequence[str], name: str) -> int:
         return int(module.run(args) or 0)
     except TwinGymError as error:
         return _refused(error)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"stopped{''.join(f'; {said}' for said in stop.args)}", file=sys.stderr)
         return STOPPED
 
 

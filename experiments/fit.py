@@ -96,7 +96,10 @@ def fit(args: Args) -> TwinModel:
     source = record(held_out if per_epoch else np.concatenate([learners, held_out]))
     with ThreadPoolExecutor(max_workers=1) as other:
         fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
-        model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
+        try:
+            model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
     model.save(folder)
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
     if args.card and scenario.reference is not None and scenario.fidelity is not None:

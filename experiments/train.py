@@ -16,7 +16,7 @@ import torch
 
 from twingym.agents.algorithms import algorithm
 from twingym.agents.export import SUBFOLDER as POLICY
-from twingym.agents.export import export_policy
+from twingym.agents.export import export_policy, load_policy
 from twingym.agents.hyperparameters import hyperparameters
 from twingym.agents.trainer import Training, train
 from twingym.envs.actions import ActionMap
@@ -28,7 +28,7 @@ from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
 from twingym.experiments.judging import Bench, fit_if_missing
 from twingym.experiments.report import report
-from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, RunDir, describe, free_path, plain, scenario_of
+from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, MANIFEST, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import SpecError
@@ -94,13 +94,23 @@ def run(args: Args) -> int:
         folder = RunDir.create(path, {"verb": VERB, "args": plain(args), **describe(scenario)})
     page.print(f"run: {folder.path}")
     torch.set_num_threads(args.num_threads)
-    with nullcontext() if args.resume else folder.withdrawn_on_failure():
-        done = learn(args, scenario, folder)
-    if not done.finished:
-        page.print(f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}")
+    stopped = None
+    if not (folder.path / POLICY).is_dir():  # else it was stopped while it was judged
+        with nullcontext() if args.resume else folder.withdrawn_on_failure():
+            done = learn(args, scenario, folder)
+        if done.finished:
+            export_policy(done.policy, scenario, folder.path / POLICY)
+        else:
+            stopped = f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}"
+    if stopped is None:
+        try:
+            finish(scenario, args, folder)
+        except KeyboardInterrupt:
+            stopped = f"stopped while it was judged; the policy is in {folder.path / POLICY}"
+    if stopped is not None:
+        page.print(stopped)
         page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
         return STOPPED
-    finish(done, scenario, args, folder)
     return 0
 
 
@@ -146,9 +156,9 @@ def check(args: Args, scenario: Scenario) -> None:
         Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
 
 
-def finish(done: Training, scenario: Scenario, args: Args, folder: RunDir) -> None:
-    """Export the policy, judge it beside the rules, and write the report into the run."""
-    policy = export_policy(done.policy, scenario, folder.path / POLICY)
+def finish(scenario: Scenario, args: Args, folder: RunDir) -> None:
+    """Judge the exported policy beside the rules, and write the report into the run."""
+    policy = load_policy(folder.path)
     if args.eval_people:
         bench = Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
         rules = bench.rules(scenario.rules if args.eval_rules is None else args.eval_rules)
@@ -159,7 +169,7 @@ def finish(done: Training, scenario: Scenario, args: Args, folder: RunDir) -> No
             folder,
             console(),
             facts={args.algo: facts(folder)},
-            steps=done.policy.model.num_timesteps,
+            steps=policy.description["steps"],
             board=board(folder),
         )
     folder.seal()
@@ -187,7 +197,7 @@ def stopped_run(path: Path) -> tuple[RunDir, Args]:
     config = folder.config
     if config.get("verb") != VERB:
         raise SpecError(f"{path} was made by `twingym {config.get('verb')}`; only a training can go on.")
-    if (path / POLICY).exists():
+    if (path / MANIFEST).exists():
         raise SpecError(f"{path} is finished; judge it with `twingym evaluate --run {path}`, or train a new run.")
     kept: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config["args"].items()

@@ -17,10 +17,11 @@ from twingym.agents.callbacks import ConstraintLog
 from twingym.agents.export import load_policy
 from twingym.agents.policy import latest_checkpoint
 from twingym.evaluation.tables import verify
-from twingym.experiments import train
+from twingym.experiments import fit, train
 from twingym.experiments.cli import STOPPED, VERBS, main, run_verb
 from twingym.experiments.compare import by_name
 from twingym.experiments.demo import free_demo
+from twingym.experiments.judging import Bench
 from twingym.experiments.run_dir import RunDir
 from twingym.twins.errors import SpecError
 
@@ -158,6 +159,35 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     assert (folder / "policy").is_dir()
     assert twingym("train", "--resume", str(folder)) == 2
     assert "is finished" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_judging_keeps_the_policy_and_goes_on_with_the_judging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bench, "judge", pressed)
+        assert twingym("train", *QUICK, *SMALL, "--n-timesteps", "1024", "--log-folder", str(tmp_path)) == STOPPED
+    folder = tmp_path / "ppo" / "Mirror-v0_1"
+    assert f"twingym train --resume {folder}" in capsys.readouterr().out.replace("\n", "")
+    policy = (folder / "policy" / "policy.safetensors").read_bytes()
+    assert twingym("train", "--resume", str(folder)) == 0
+    RunDir.open(folder).verify()
+    assert (folder / "tables" / "comparison.csv").is_file()
+    assert (folder / "policy" / "policy.safetensors").read_bytes() == policy
+
+
+def test_ctrl_c_in_a_fit_says_that_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "fit_twin", pressed)
+    assert twingym("fit", "--env", MIRROR, "--people", "20", "--out", str(tmp_path / "twin")) == STOPPED
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
