@@ -74,8 +74,18 @@ class RunDir:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the run was asked to do."""
-        found = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+        """What the run was asked to do.
+
+        Raises:
+            SpecError: If the file is corrupt.
+        """
+        try:
+            found = json.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+            missing = {"verb", "args", "scenario", "fingerprint"} - set(found)
+        except (ValueError, TypeError) as error:
+            raise SpecError(f"{self.path / CONFIG} cannot be read ({error}); copy the run again.") from error
+        if missing:
+            raise SpecError(f"{self.path / CONFIG} lacks {', '.join(sorted(missing))}; copy the run again.")
         return dict(found)
 
     @property

@@ -16,7 +16,7 @@ MIRROR = Path(__file__).parent / "mirror_scenario.py"
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return RunDir.create(tmp_path / "runs" / "first", {"verb": "train", **describe(get(MIRROR))})
+    return RunDir.create(tmp_path / "runs" / "first", {"verb": "train", "args": {}, **describe(get(MIRROR))})
 
 
 def test_a_run_says_what_made_it(run: RunDir) -> None:
@@ -46,6 +46,15 @@ def test_default_names_count_up(tmp_path: Path) -> None:
 def test_what_is_no_run_suggests_the_nearest(run: RunDir) -> None:
     with pytest.raises(SpecError, match=r"frist is not a run.*Did you mean .*first"):
         RunDir.open(run.path.with_name("frist"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "cannot be read"), ('{"verb": "train"}', "lacks args, fingerprint")]
+)
+def test_a_corrupt_config_is_refused(run: RunDir, text: str, message: str) -> None:
+    (run.path / "config.json").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        _ = RunDir.open(run.path).config
 
 
 def test_the_manifest_notices_a_changed_file(run: RunDir) -> None:

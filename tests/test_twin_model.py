@@ -10,6 +10,7 @@ from twingym.evaluation.replay import bring, record, step_noise
 from twingym.scenarios import get
 from twingym.twins import FitConfig, TwinModel, dataset, fit_twin, people, split_of
 from twingym.twins.errors import SpecError, WeightsError
+from twingym.twins.fit import CHECKPOINT
 from twingym.twins.model import DESCRIPTION, WEIGHTS
 from twingym.twins.network import TwinNetwork
 from twingym.twins.transformer import TransformerConfig
@@ -160,6 +161,15 @@ def test_corrupt_foreign_and_missing_weights_are_refused(model, tmp_path):
     model.save(tmp_path)
     with pytest.raises(WeightsError, match="belongs to scenario"):
         TwinModel.load(tmp_path, "another")
+    whole = json.loads((tmp_path / DESCRIPTION).read_text())
+    for change in ({"spec": {}}, {"config": {"width": 8, "no_such_thing": 1}}):
+        (tmp_path / DESCRIPTION).write_text(json.dumps(whole | change))
+        with pytest.raises(WeightsError, match="copy again"):
+            TwinModel.load(tmp_path)
+    (tmp_path / DESCRIPTION).write_text(json.dumps({k: v for k, v in whole.items() if k != "spec"}))
+    with pytest.raises(WeightsError, match="'spec'"):
+        TwinModel.load(tmp_path)
+    (tmp_path / DESCRIPTION).write_text(json.dumps(whole))
     blob = bytearray((tmp_path / WEIGHTS).read_bytes())
     blob[-1] ^= 1
     (tmp_path / WEIGHTS).write_bytes(bytes(blob))
@@ -185,6 +195,11 @@ def test_a_killed_fit_goes_on_to_the_same_weights(scenario, courses, tmp_path):
     whole = fit_twin(courses, spec, None, QUICK, SMALL)
     with pytest.raises(KilledError):
         fit_twin(courses, spec, tmp_path, QUICK, SMALL, after_epoch=kill)
+    kept = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(kept[:100])
+    with pytest.raises(WeightsError, match="delete it to start the fit afresh"):
+        fit_twin(courses, spec, tmp_path, QUICK, SMALL)
+    (tmp_path / CHECKPOINT).write_bytes(kept)
     resumed = fit_twin(courses, spec, tmp_path, QUICK, SMALL)
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, resumed.network.state_dict()[name]), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -253,7 +254,10 @@ class _Fit:
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same fit."""
-        state = torch.load(path, weights_only=True)
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise WeightsError(f"{path} cannot be read ({error}); delete it to start the fit afresh.") from error
         if state["identity"] != self.identity:
             raise WeightsError(
                 f"{path} is the checkpoint of another fit; delete it to start afresh, or choose another folder."

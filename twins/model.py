@@ -86,18 +86,25 @@ class TwinModel:
             raise WeightsError(
                 f"{folder / WEIGHTS} is corrupt: its SHA-256 is not the one in {DESCRIPTION}. Refit or copy again."
             )
-        spec = TwinSpec.from_json(description["spec"])
+        try:
+            spec = TwinSpec.from_json(description["spec"])
+            config, training = TransformerConfig(**description["config"]), description["training"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{folder / DESCRIPTION} lacks what it should hold, or holds what it should not ({error}); refit with "
+                "`twingym fit` or copy again."
+            ) from error
         if fingerprint is not None and spec.fingerprint != fingerprint:
             raise WeightsError(
                 f"the twin model in {folder} belongs to scenario {spec.fingerprint}, this one is {fingerprint} (other "
                 "parameters or another version). Fit it with `twingym fit`, or use dynamics='reference'."
             )
-        network = TwinNetwork.untrained(spec, TransformerConfig(**description["config"]))
+        network = TwinNetwork.untrained(spec, config)
         try:
             network.load_state_dict(load_tensors(blob))
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise WeightsError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
-        return cls(network, description["training"])
+        return cls(network, training)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
