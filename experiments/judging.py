@@ -20,7 +20,7 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, Split, people
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError, WeightsError, unknown
-from twingym.twins.model import WEIGHTS
+from twingym.twins.model import WEIGHTS, digest
 
 # By policy and then by dynamics.
 Judged = dict[str, dict[str, Evaluation]]
@@ -36,6 +36,7 @@ class Bench:
         horizon: Steps.
         places: Dynamics by name.
         seeds: Seeds of inputs and noise.
+        twin_sha256: Of the twin model's weights, if it is one of the places.
     """
 
     scenario: Scenario
@@ -43,6 +44,7 @@ class Bench:
     horizon: int
     places: Mapping[str, Dynamics]
     seeds: tuple[int, ...] = (0,)
+    twin_sha256: str | None = None
 
     @classmethod
     def of(
@@ -76,7 +78,8 @@ class Bench:
         found = {place: resolve(scenario, place, weights) for place in exists if place in places and exists[place]}
         if not found:
             raise SpecError(f"scenario {scenario.id!r} has none of the dynamics {list(places)}; run `twingym fit`.")
-        return cls(scenario, people(split, count), steps, found, seeds)
+        whose = digest(weights or weights_folder(scenario)) if TWIN in found else None
+        return cls(scenario, people(split, count), steps, found, seeds, whose)
 
     def judge(self, policies: Mapping[str, Policy], progress: bool = False) -> Judged:
         """Let each policy treat everybody, under each dynamics, and the baseline too: benefit is benefit over it."""
@@ -99,9 +102,8 @@ class Bench:
             progress=progress,
         )
         # Named by its place, not by the class that moves the people.
-        return Evaluation(
-            found.scenario, found.episodes.assign(dynamics=place), {**found.settings, "dynamics": place}, found.courses
-        )
+        settings = {**found.settings, "dynamics": place, "twin_sha256": self.twin_sha256 if place == TWIN else None}
+        return Evaluation(found.scenario, found.episodes.assign(dynamics=place), settings, found.courses)
 
     def rules(self, names: Iterable[str]) -> dict[str, RulePolicy]:
         """Return rule baselines; settings per person are found on other days of the people who will be judged.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ from twingym.experiments.report import report
 from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, MANIFEST, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.weights import weights_folder
 from twingym.twins.errors import SpecError
+from twingym.twins.model import digest
 
 VERB = "train"
 _PATHS = ("weights", "log_folder", "out", "tensorboard_log")
@@ -85,13 +87,15 @@ def run(args: Args) -> int:
     if args.resume is not None:
         folder, args = stopped_run(args.resume)
         scenario = scenario_of(folder.config)
+        unchanged(args, scenario, folder)
     else:
         scenario = registry.get(args.env)
         if args.dynamics == TWIN and args.weights is None:
             fit_if_missing(scenario, page)
         check(args, scenario)
         path = args.out or free_path(args.log_folder, args.algo, scenario.id)
-        folder = RunDir.create(path, {"verb": VERB, "args": plain(args), **describe(scenario)})
+        config = {"verb": VERB, "args": plain(args), **describe(scenario), **learned_with(args, scenario)}
+        folder = RunDir.create(path, config)
     page.print(f"run: {folder.path}")
     torch.set_num_threads(args.num_threads)
     stopped = None
@@ -114,6 +118,19 @@ def run(args: Args) -> int:
     return 0
 
 
+def learned_with(args: Args, scenario: Scenario) -> dict[str, Any]:
+    """Return every hyperparameter as it was resolved, and the SHA-256 of the twin model's weights, if it is one."""
+    settings = hyperparameters(algorithm(args.algo), scenario.env_id, asked(args))
+    twin = digest(args.weights or weights_folder(scenario)) if args.dynamics == TWIN else None
+    return {"hyperparameters": asdict(settings), "twin_sha256": twin}
+
+
+def asked(args: Args) -> dict[str, Any]:
+    """Return the hyperparameters that were named on the command line."""
+    flags = {"n_timesteps": args.n_timesteps, "n_envs": args.n_envs}
+    return parsed(args.hyperparams) | {name: number for name, number in flags.items() if number is not None}
+
+
 def learn(args: Args, scenario: Scenario, folder: RunDir) -> Training:
     """Train as asked, with checkpoints and event files in the run."""
     return train(
@@ -121,9 +138,7 @@ def learn(args: Args, scenario: Scenario, folder: RunDir) -> Training:
         args.algo,
         dynamics=args.dynamics,
         seed=args.seed,
-        n_timesteps=args.n_timesteps,
-        n_envs=args.n_envs,
-        changes=parsed(args.hyperparams),
+        changes=asked(args),
         weights=args.weights,
         device=args.device,
         folder=folder.path / CHECKPOINTS,
@@ -142,7 +157,7 @@ def check(args: Args, scenario: Scenario) -> None:
         WeightsError: If the twin model is missing, corrupt or foreign.
     """
     chosen = algorithm(args.algo)
-    hyperparameters(chosen, scenario.env_id, parsed(args.hyperparams))
+    hyperparameters(chosen, scenario.env_id, asked(args))
     chosen.check(ActionMap(scenario).space, scenario.id)
     numbers = {"num_threads": 1, "n_timesteps": 1, "n_envs": 1, "seed": 0, "eval_people": 0, "eval_horizon": 1}
     for name, least in numbers.items():
@@ -204,6 +219,22 @@ def stopped_run(path: Path) -> tuple[RunDir, Args]:
     }
     kept |= {name: Path(kept[name]) for name in _PATHS if kept[name] is not None}
     return folder, replace(Args(**kept), resume=path)
+
+
+def unchanged(args: Args, scenario: Scenario, folder: RunDir) -> None:
+    """Refuse to go on with other settings, or on another twin model, than a training began with.
+
+    Raises:
+        SpecError: Naming what differs.
+    """
+    now = json.loads(json.dumps(learned_with(args, scenario), default=str))
+    for name, value in now.items():
+        began = folder.config.get(name)
+        if value != began:
+            raise SpecError(
+                f"{folder.path} began with {name} {began}, which would now be {value}. Go on with the version and the "
+                "twin model that it began with, or train again."
+            )
 
 
 def parsed(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,10 @@ def test_train_leaves_a_complete_run(run: RunDir) -> None:
     run.verify()
     verify(run.path / "tables")
     assert run.config["args"]["n_timesteps"] == 4096
+    settings = run.config["hyperparameters"]
+    assert (settings["n_envs"], settings["n_timesteps"], settings["arguments"]["n_steps"]) == (64, 4096, 16)
+    assert settings["arguments"]["gamma"] == 0.99  # as the YAML has it
+    assert run.config["twin_sha256"] is None  # trained on the reference
     assert latest_checkpoint(run.path / "checkpoints").name == "steps_000000004096"
     assert load_policy(run.path / "policy").description["scenario"] == "Mirror-v0"
     table = pd.read_csv(run.path / "tables" / "comparison.csv")
@@ -153,6 +158,13 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     folder = tmp_path / "ppo" / "Mirror-v0_1"
     assert f"twingym train --resume {folder}" in capsys.readouterr().out.replace("\n", "")
     assert not (folder / "policy").exists()
+
+    config = json.loads((folder / "config.json").read_text())
+    other = config | {"hyperparameters": config["hyperparameters"] | {"n_envs": 32}}
+    (folder / "config.json").write_text(json.dumps(other))
+    assert twingym("train", "--resume", str(folder)) == 2
+    assert "began with hyperparameters" in capsys.readouterr().err
+    (folder / "config.json").write_text(json.dumps(config))
 
     assert twingym("train", "--resume", str(folder)) == 0
     assert latest_checkpoint(folder / "checkpoints").name >= "steps_000000004096"

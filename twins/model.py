@@ -107,6 +107,11 @@ class TwinModel:
         return cls(network, training)
 
 
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of the weights of the twin model in ``folder``, as its description holds it."""
+    return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["sha256"])
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     part = path.with_name(path.name + ".part")
