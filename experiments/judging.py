@@ -127,7 +127,7 @@ class Bench:
 class BenchArgs:
     """What every verb that judges policies asks for."""
 
-    people: int = 200
+    people: int = 500
     """How many people."""
     split: Split = "test"
     """Which people: test, validation or train."""

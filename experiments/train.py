@@ -72,7 +72,7 @@ class Args:
     resume: Path | None = None
     """Run to go on with after it was stopped; all settings are read from it."""
     eval_people: int = 200
-    """Test people whom the policies are judged on; 0 to judge none."""
+    """Test people whom the policies are judged on at the end; 0 to judge none. `twingym evaluate` takes 500."""
     eval_horizon: int | None = None
     """Steps that they are judged over; by default the scenario's judged horizon."""
     eval_rules: tuple[str, ...] | None = None
