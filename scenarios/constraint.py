@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -71,9 +72,15 @@ class Constraint:
             raise refuse("cost", "a group gap has none, every other kind needs one")
         if self.kind == "group_gap" and not (self.trait and self.metric):
             raise refuse("trait" if not self.trait else "metric", "a group gap needs a trait and a metric")
+        if self.kind != "group_gap" and (self.trait or self.metric):
+            raise refuse("trait" if self.trait else "metric", "only a group gap has one")
+        if self.hard and (self.kind == "group_gap" or self.limit != 0):
+            raise refuse("hard", "only a limit of 0 on a cost at each step can be enforced")
         if self.hard != (self.enforce is not None):
             raise refuse("enforce", "a hard constraint needs it, a soft one has none")
         if self.kind in ("chance", "cvar") and not 0 < self.risk < 1:
             raise refuse("risk", "allowed: a share between 0 and 1")
-        if not self.limit >= 0:
-            raise refuse("limit", f"allowed: 0 or more {self.unit}")
+        if not 0 <= self.limit < math.inf:
+            raise refuse("limit", f"allowed: a finite number of {self.unit or '1'}, 0 or more")
+        if not self.source:
+            raise refuse("source", "allowed: who set the limit, or 'assumption'")

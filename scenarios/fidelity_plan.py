@@ -47,7 +47,7 @@ class FidelityPlan:
             :func:`~twingym.evaluation.policy_values.policy_values`. 0 for none.
         shift: From scheduled amounts (N, T, A) and a factor per person (N,) to amounts that leave the training data.
         shifts: The factors; used to rank disagreement against error.
-        drift: Name of the policy whose courses are compared over the judged horizon.
+        drift: Name of the rule under which courses are compared over the judged horizon.
         drift_tolerance: Largest difference of the variable's mean between twin model and reference at the end.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,25 +50,28 @@ class Intervention:
         Raises:
             SpecError: Naming the field.
         """
+
+        def refuse(fieldname: str, value: object, allowed: str) -> SpecError:
+            return SpecError(f"intervention {self.name!r}: {fieldname} is {value!r}; allowed: {allowed}.")
+
         if not self.name.isidentifier():
-            raise SpecError(f"intervention {self.name!r}: name must be an identifier.")
+            raise refuse("name", self.name, "letters, digits and underscores, not starting with a digit")
         if self.levels:
-            if len(self.levels) < 2:
-                raise SpecError(f"intervention {self.name!r}: levels is {self.levels!r}; allowed: at least two names.")
+            if len(set(self.levels)) < max(len(self.levels), 2):
+                raise refuse("levels", self.levels, "at least two names, each once")
             return
-        if not 0 <= self.low < self.high:
-            raise SpecError(
-                f"intervention {self.name!r}: low, high are {self.low}, {self.high} {self.unit}; "
-                "allowed: 0 <= low < high."
+        if not 0 <= self.low < self.high < math.inf:
+            raise refuse("low, high", (self.low, self.high), f"0 <= low < high in {self.unit or '1'}, finite")
+        if self.scale not in ("linear", "log"):
+            raise refuse("scale", self.scale, "linear, log")
+        if self.scale == "log" and not (self.low if self.knee is None else self.knee) > 0:
+            raise refuse("knee", self.knee, "above 0 where low is 0 on a log scale")
+        if (self.per_person is None) != (self.ceiling is None):
+            raise refuse(
+                "ceiling", self.ceiling, f"given exactly with per_person: the most anybody gets, in {self.unit}"
             )
-        if self.scale == "log" and not (self.knee or self.low) > 0:
-            raise SpecError(
-                f"intervention {self.name!r}: knee is {self.knee!r}; allowed: above 0 where low is 0 on a log scale."
-            )
-        if self.per_person and self.ceiling is None:
-            raise SpecError(
-                f"intervention {self.name!r}: ceiling is missing; it is the most anybody may get, in {self.unit}."
-            )
+        if self.ceiling is not None and not 0 < self.ceiling < math.inf:
+            raise refuse("ceiling", self.ceiling, f"a positive number of {self.unit or '1'}")
 
     @property
     def categorical(self) -> bool:

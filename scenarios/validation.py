@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from twingym.twins.errors import SpecError
 
@@ -13,91 +16,157 @@ if TYPE_CHECKING:
 RETURN_METRIC = "return"
 
 
+class Check(NamedTuple):
+    """What must hold of a field."""
+
+    holds: bool
+    field: str
+    value: object
+    allowed: str
+
+
 def validate(scenario: Scenario) -> None:
     """Refuse a scenario that contradicts itself.
 
     Raises:
         SpecError: Naming the scenario, the field, its value and what is allowed.
     """
-
-    def refuse(fieldname: str, value: object, allowed: str) -> SpecError:
-        return SpecError(f"scenario {scenario.id!r}: {fieldname} is {value!r}; allowed: {allowed}.")
-
-    name, dash, version = scenario.id.rpartition("-v")
-    if not (name.isidentifier() and dash and version.isdigit()):
-        raise refuse("id", scenario.id, "a name and a version, such as 'Glucose-v0'")
-    if scenario.dt <= 0:
-        raise refuse("dt", scenario.dt, f"a positive number of {scenario.dt_unit}")
-    if scenario.horizon < 1 or scenario.judged_horizon < 1:
-        raise refuse("horizon", (scenario.horizon, scenario.judged_horizon), "at least 1 step")
-    if scenario.ending not in ("truncation", "end"):
-        raise refuse("ending", scenario.ending, "truncation, end")
-    if not scenario.variables:
-        raise refuse("variables", scenario.variables, "at least one")
-    if not scenario.interventions:
-        raise refuse("interventions", scenario.interventions, "at least one")
-
-    declared = [v.name for v in scenario.every_variable()] + [i.name for i in scenario.interventions]
-    twice = [n for n, count in Counter(declared).items() if count > 1]
-    if twice:
-        raise refuse("variables", twice, "each name once among traits, variables, inputs, derived and interventions")
-
-    for number, variable in enumerate(scenario.variables):
-        counts = [v.name for v in scenario.variables[:number] if v.recurrent and v.seen_by("twin")]
-        if variable.amount_of and variable.amount_of not in counts:
-            allowed = f"a recurrent count declared before: {counts}"
-            raise refuse(f"variables[{variable.name}].amount_of", variable.amount_of, allowed)
-
-    traits = {v.name: v for v in scenario.traits}
-    for intervention in scenario.interventions:
-        trait = intervention.per_person
-        if trait is not None and trait not in traits:
-            raise refuse(f"interventions[{intervention.name}].per_person", trait, f"a trait: {sorted(traits)}")
-        if trait is not None and not traits[trait].seen_by("policy"):
-            raise refuse(f"interventions[{intervention.name}].per_person", trait, "a trait that the policy sees")
-    kinds = {i.categorical for i in scenario.interventions}
-    if len(kinds) > 1:
-        raise refuse("interventions", [i.name for i in scenario.interventions], "all amounts or all levels")
-
-    if bool(scenario.derived) != (scenario.bookkeeping is not None):
-        raise refuse("bookkeeping", scenario.bookkeeping, "given exactly when there are derived variables")
-    if bool(scenario.inputs) != (scenario.draw_inputs is not None):
-        raise refuse("draw_inputs", scenario.draw_inputs, "given exactly when there are inputs")
-    if (scenario.need is None) != (scenario.benefit is None):
-        raise refuse("benefit", scenario.benefit, "given exactly when need is")
-
-    for group in scenario.groups:
-        if group not in traits or traits[group].kind != "categorical":
-            raise refuse("groups", group, "names of categorical traits")
-    _validate_constraints(scenario)
-
-    if scenario.baseline not in scenario.rules:
-        raise refuse("baseline", scenario.baseline, f"one of the rules {sorted(scenario.rules)}")
-    for rule in scenario.behaviour:
-        if rule not in scenario.rules:
-            raise refuse("behaviour", rule, f"weights by rule name, from {sorted(scenario.rules)}")
-    if sum(scenario.behaviour.values()) <= 0:
-        raise refuse("behaviour", dict(scenario.behaviour), "at least one rule with a positive weight")
+    for topic in (
+        _itself,
+        _variables,
+        _interventions,
+        _pairs,
+        _groups,
+        _metrics,
+        _constraints,
+        _rules,
+        _constants,
+        _plan,
+    ):
+        # One at a time: a later check may rely on an earlier one.
+        for check in topic(scenario):
+            if not check.holds:
+                raise SpecError(
+                    f"scenario {scenario.id!r}: {check.field} is {check.value!r}; allowed: {check.allowed}."
+                )
 
 
-def _validate_constraints(scenario: Scenario) -> None:
-    names = [c.name for c in scenario.constraints]
-    allowed = {RETURN_METRIC, *names, *(m.name for m in scenario.metrics)}
+def _itself(s: Scenario) -> Iterator[Check]:
+    name, dash, version = s.id.rpartition("-v")
+    named = name.isidentifier() and bool(dash) and version.isdigit()
+    yield Check(named, "id", s.id, "a name and a version, such as 'Glucose-v0'")
+    yield Check(s.kind in ("patient", "consumer"), "kind", s.kind, "patient, consumer")
+    yield Check(0 < s.dt < math.inf, "dt", s.dt, f"a positive number of {s.dt_unit}")
+    for field, steps in (("horizon", s.horizon), ("judged_horizon", s.judged_horizon), ("window", s.window)):
+        yield Check(isinstance(steps, int) and steps >= 1, field, steps, "a whole number of steps, at least 1")
+    yield Check(s.ending in ("truncation", "end"), "ending", s.ending, "truncation, end")
+    yield Check(hasattr(s.people, "sample"), "people", s.people, "a source of people, such as a Population")
+    yield Check(callable(s.reward), "reward", s.reward, "a function from a step to numbers (N,)")
 
-    def error(fieldname: str, value: object, what: str) -> SpecError:
-        return SpecError(f"scenario {scenario.id!r}: {fieldname} is {value!r}; allowed: {what}.")
 
-    if len(set(names)) != len(names):
-        raise error("constraints", names, "each name once")
-    if sum(c.primary for c in scenario.constraints) != 1:
-        raise error("constraints", [c.name for c in scenario.constraints if c.primary], "exactly one with primary=True")
-    if scenario.primary.cost is None:
-        raise error("constraints", scenario.primary.name, "a primary constraint with a cost at each step")
-    gaps = [c for c in scenario.constraints if c.kind == "group_gap"]
-    if not gaps:
-        raise error("constraints", names, "at least one group_gap (fairness is a constraint like any other)")
+def _variables(s: Scenario) -> Iterator[Check]:
+    yield Check(bool(s.variables), "variables", s.variables, "at least one")
+    yield Check(bool(s.interventions), "interventions", s.interventions, "at least one")
+    twice = _repeated([v.name for v in s.every_variable()] + [i.name for i in s.interventions])
+    once = "each name once among traits, variables, inputs, derived and interventions"
+    yield Check(not twice, "variables", twice, once)
+    for kind in ("traits", "inputs", "derived"):
+        events = [v.name for v in getattr(s, kind) if v.kind == "event"]
+        yield Check(not events, kind, events, "no events; what ends an episode is one of the variables")
+    for number, variable in enumerate(s.variables):
+        counts = [v.name for v in s.variables[:number] if v.recurrent and v.seen_by("twin")]
+        counted = not variable.amount_of or variable.amount_of in counts
+        allowed = f"a recurrent count declared before: {counts}"
+        yield Check(counted, f"variables[{variable.name}].amount_of", variable.amount_of, allowed)
+    known = {v.name for v in s.every_variable()}
+    for name, (low, high) in s.band.items():
+        yield Check(name in known, "band", name, f"(low, high) by variable, from {sorted(known)}")
+        yield Check(low < high, f"band[{name}]", (low, high), f"low < high, in {s.variable(name).unit or '1'}")
+
+
+def _interventions(s: Scenario) -> Iterator[Check]:
+    traits = {v.name: v for v in s.traits}
+    for intervention in s.interventions:
+        field, trait = f"interventions[{intervention.name}].per_person", intervention.per_person
+        if trait is not None:
+            yield Check(trait in traits, field, trait, f"a trait: {sorted(traits)}")
+            yield Check(traits[trait].seen_by("policy"), field, trait, "a trait that the policy sees")
+    kinds = {i.categorical for i in s.interventions}
+    yield Check(len(kinds) == 1, "interventions", [i.name for i in s.interventions], "all amounts or all levels")
+
+
+def _pairs(s: Scenario) -> Iterator[Check]:
+    kept, drawn, met = s.bookkeeping is not None, s.draw_inputs is not None, s.benefit is not None
+    yield Check(bool(s.derived) == kept, "bookkeeping", s.bookkeeping, "given exactly when there are derived variables")
+    yield Check(bool(s.inputs) == drawn, "draw_inputs", s.draw_inputs, "given exactly when there are inputs")
+    yield Check((s.need is not None) == met, "benefit", s.benefit, "given exactly when need is")
+
+
+def _groups(s: Scenario) -> Iterator[Check]:
+    levels = {v.name for v in s.traits if v.kind == "categorical"}
+    for group in s.groups:
+        yield Check(group in levels, "groups", group, f"names of categorical traits: {sorted(levels)}")
+    yield Check(not _repeated(s.groups), "groups", s.groups, "each once")
+
+
+def _metrics(s: Scenario) -> Iterator[Check]:
+    for metric in s.metrics:
+        yield Check(metric.how in ("mean", "sum"), f"metrics[{metric.name}].how", metric.how, "mean, sum")
+    twice = _repeated([RETURN_METRIC, *(c.name for c in s.constraints), *(m.name for m in s.metrics)])
+    names = f"each name once among metrics, constraints and {RETURN_METRIC!r}"
+    yield Check(not twice, "constraints or metrics", twice, names)
+
+
+def _constraints(s: Scenario) -> Iterator[Check]:
+    first = [c for c in s.constraints if c.primary]
+    yield Check(len(first) == 1, "constraints", [c.name for c in first], "exactly one with primary=True")
+    yield Check(
+        first[0].cost is not None, "constraints", first[0].name, "a primary constraint with a cost at each step"
+    )
+    gaps = [c for c in s.constraints if c.kind == "group_gap"]
+    fair = "at least one group_gap (fairness is a constraint like any other)"
+    yield Check(bool(gaps), "constraints", [c.name for c in s.constraints], fair)
+    measured = {RETURN_METRIC, *(c.name for c in s.constraints), *(m.name for m in s.metrics)} - {c.name for c in gaps}
     for gap in gaps:
-        if gap.trait not in scenario.groups:
-            raise error(f"constraints[{gap.name}].trait", gap.trait, f"one of the groups {list(scenario.groups)}")
-        if gap.metric not in allowed - {c.name for c in gaps}:
-            raise error(f"constraints[{gap.name}].metric", gap.metric, f"one of {sorted(allowed)}")
+        yield Check(gap.trait in s.groups, f"constraints[{gap.name}].trait", gap.trait, f"one of {list(s.groups)}")
+        known = gap.metric in measured
+        yield Check(known, f"constraints[{gap.name}].metric", gap.metric, f"one of {sorted(measured)}")
+
+
+def _rules(s: Scenario) -> Iterator[Check]:
+    yield Check(s.baseline in s.rules, "baseline", s.baseline, f"one of the rules {sorted(s.rules)}")
+    for name, weight in s.behaviour.items():
+        yield Check(name in s.rules, "behaviour", name, f"weights by rule name, from {sorted(s.rules)}")
+        yield Check(0 <= weight < math.inf, f"behaviour[{name}]", weight, "a weight of 0 or more")
+    weighed = sum(s.behaviour.values()) > 0
+    yield Check(weighed, "behaviour", dict(s.behaviour), "at least one rule with a positive weight")
+
+
+def _constants(s: Scenario) -> Iterator[Check]:
+    varied = s.parameters is not None
+    yield Check(varied == (s.rebuild is not None), "rebuild", s.rebuild, "given exactly when parameters are")
+    if varied:
+        yield Check(is_dataclass(s.parameters), "parameters", s.parameters, "a dataclass of constants")
+        names = {f.name for f in fields(s.parameters)}
+        differ = sorted(names ^ set(s.provenance))
+        yield Check(not differ, "provenance", differ, "a source for each of the parameters, and no other")
+
+
+def _plan(s: Scenario) -> Iterator[Check]:
+    plan = s.fidelity
+    if plan is None:
+        return
+    observed = [v.name for v in s.variables]
+    yield Check(plan.variable in observed, "fidelity.variable", plan.variable, f"one of {observed}")
+    measured = [RETURN_METRIC, *(m.name for m in s.metrics)]
+    yield Check(plan.metric in measured, "fidelity.metric", plan.metric, f"one of {measured}")
+    yield Check(plan.drift in s.rules, "fidelity.drift", plan.drift, f"one of the rules {sorted(s.rules)}")
+    for name, (rule, settings) in plan.policies.items():
+        yield Check(rule in s.rules, f"fidelity.policies[{name}]", rule, f"one of the rules {sorted(s.rules)}")
+        unknown = sorted(set(settings) - set(s.rules[rule].settings))
+        has = f"settings of {rule}: {sorted(s.rules[rule].settings)}"
+        yield Check(not unknown, f"fidelity.policies[{name}]", unknown, has)
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

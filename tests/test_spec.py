@@ -51,6 +51,10 @@ def as_is(now: Values, amounts: Values) -> Values:
         ({"kind": "count", "high": 64.0}, "high"),
         ({"kind": "categorical"}, "levels"),
         ({"kind": "categorical", "levels": ("only",)}, "levels"),
+        ({"kind": "categorical", "levels": ("same", "same")}, "levels"),
+        ({"kind": "count", "low": 0.5, "high": 3.2}, "low, high"),
+        ({"kind": "count", "scale": "log", "low": 1.0, "high": 5.0}, "scale"),
+        ({"scale": "log", "low": -5.0, "high": 5.0, "knee": 1.0}, "low"),
         ({"levels": ("a", "b")}, "levels"),
         ({"scale": "log"}, "knee"),
         ({"scale": "log", "knee": -1.0}, "knee"),
@@ -121,6 +125,12 @@ def test_readers_see_no_more_than_they_may() -> None:
     [
         ({"name": "rapid insulin"}, "name"),
         ({"levels": ("none",)}, "levels"),
+        ({"levels": ("none", "none")}, "levels"),
+        ({"high": float("inf")}, "low, high"),
+        ({"scale": "sqrt"}, "scale"),
+        ({"scale": "log", "knee": -1.0}, "knee"),
+        ({"ceiling": 1.0}, "ceiling"),
+        ({"per_person": "basal", "ceiling": -3.0}, "ceiling"),
         ({"low": -1.0}, "low, high"),
         ({"low": 2.0, "high": 1.0}, "low, high"),
         ({"scale": "log"}, "knee"),
@@ -128,7 +138,7 @@ def test_readers_see_no_more_than_they_may() -> None:
     ],
 )
 def test_an_intervention_that_contradicts_itself_is_refused_by_field(declared: dict[str, object], field: str) -> None:
-    with pytest.raises(SpecError, match=f"intervention '.*': {field}"):
+    with pytest.raises(SpecError, match=f"intervention '.*': {field} is .*; allowed: "):
         Intervention(**{"name": "dose", "unit": "U", **declared})
 
 
@@ -161,12 +171,16 @@ def test_a_level_is_delivered_as_its_number() -> None:
         ({"kind": "group_gap"}, "cost"),
         ({"kind": "group_gap", "cost": None}, "trait"),
         ({"kind": "group_gap", "cost": None, "trait": "weight_band"}, "metric"),
-        ({"hard": True}, "enforce"),
+        ({"hard": True, "limit": 0.0}, "enforce"),
         ({"enforce": as_is}, "enforce"),
         ({"kind": "cvar", "risk": 1.0}, "risk"),
         ({"kind": "chance", "risk": 0.0}, "risk"),
         ({"limit": -0.1}, "limit"),
         ({"limit": float("nan")}, "limit"),
+        ({"limit": float("inf")}, "limit"),
+        ({"source": ""}, "source"),
+        ({"trait": "weight_band"}, "trait"),
+        ({"hard": True, "enforce": as_is}, "hard"),  # the limit is .1
     ],
 )
 def test_a_constraint_that_contradicts_itself_is_refused_by_field(declared: dict[str, object], field: str) -> None:
@@ -184,8 +198,31 @@ GAP = next(c for c in GLUCOSE.constraints if c.kind == "group_gap")
         ({"id": "glu cose-v1"}, "id"),
         ({"id": "Glucose-vx"}, "id"),
         ({"dt": 0.0}, "dt"),
+        ({"dt": float("nan")}, "dt"),
+        ({"kind": "pet"}, "kind"),
         ({"horizon": 0}, "horizon"),
-        ({"judged_horizon": -1}, "horizon"),
+        ({"horizon": 2.5}, "horizon"),
+        ({"window": 0}, "window"),
+        ({"people": None}, "people"),
+        ({"reward": None}, "reward"),
+        ({"band": {"glucose_level": (70.0, 180.0)}}, "band"),
+        ({"band": {"cgm": (180.0, 70.0)}}, r"band\[cgm\]"),
+        ({"inputs": (*GLUCOSE.inputs, Variable("dead", kind="event"))}, "inputs"),
+        ({"traits": (*GLUCOSE.traits, Variable("dead", kind="event"))}, "traits"),
+        ({"groups": ("weight_band", "weight_band", "sensitivity_band")}, "groups"),
+        ({"metrics": (*GLUCOSE.metrics, GLUCOSE.metrics[0])}, "constraints or metrics"),
+        ({"metrics": (*GLUCOSE.metrics, Metric("below_70", "", no_cost))}, "constraints or metrics"),
+        ({"metrics": (*GLUCOSE.metrics, Metric("return", "", no_cost))}, "constraints or metrics"),
+        ({"metrics": (*GLUCOSE.metrics, Metric("x", "", no_cost, how="median"))}, r"metrics\[x\]"),
+        ({"parameters": Scale("linear", 0.0, 1.0)}, "rebuild"),
+        ({"parameters": Scale("linear", 0.0, 1.0), "rebuild": lambda p: GLUCOSE}, "provenance"),
+        ({"behaviour": {"pid": -1.0, "basal_bolus": 3.0}}, r"behaviour\[pid\]"),
+        ({"fidelity": replace(GLUCOSE.fidelity, variable="sugar")}, "fidelity.variable"),
+        ({"fidelity": replace(GLUCOSE.fidelity, metric="luck")}, "fidelity.metric"),
+        ({"fidelity": replace(GLUCOSE.fidelity, drift="guess")}, "fidelity.drift"),
+        ({"fidelity": replace(GLUCOSE.fidelity, policies={"x": ("guess", {})})}, r"fidelity.policies\[x\]"),
+        ({"fidelity": replace(GLUCOSE.fidelity, policies={"x": ("pid", {"kq": 1.0})})}, "fidelity.policies"),
+        ({"judged_horizon": -1}, "judged_horizon"),
         ({"ending": "never"}, "ending"),
         ({"variables": ()}, "variables"),
         ({"variables": (*GLUCOSE.variables, Variable("weight"))}, "variables"),

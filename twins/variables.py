@@ -92,8 +92,8 @@ class Variable:
         if self.audience not in _READERS:
             raise refuse("audience", self.audience, "policy, twin, auditor")
         if self.kind == "categorical":
-            if len(self.levels) < 2:
-                raise refuse("levels", self.levels, "at least two names for a categorical variable")
+            if len(set(self.levels)) < max(len(self.levels), 2):
+                raise refuse("levels", self.levels, "at least two names for a categorical variable, each once")
             object.__setattr__(self, "high", float(len(self.levels) - 1))
         elif self.levels:
             raise refuse("levels", self.levels, f"only on categorical variables, this one is {self.kind}")
@@ -101,10 +101,16 @@ class Variable:
             raise refuse("low, high", (self.low, self.high), f"two finite numbers in {self.unit or '1'}, low < high")
         if self.kind in ("binary", "event") and (self.low, self.high) != (0.0, 1.0):
             raise refuse("low, high", (self.low, self.high), f"0 and 1 for a variable of kind {self.kind}")
+        if self.kind == "count" and not (float(self.low).is_integer() and float(self.high).is_integer()):
+            raise refuse("low, high", (self.low, self.high), "whole numbers for a count")
         if self.kind == "count" and self.high - self.low >= MAX_LEVELS:
             raise refuse("high", self.high, f"a count spans fewer than {MAX_LEVELS} values; else use continuous")
         if self.scale == "log" and (self.knee if self.knee is not None else self.low) <= 0:
             raise refuse("knee", self.knee, f"a positive number of {self.unit or '1'} where low <= 0 on a log scale")
+        if self.scale != "linear" and self.kind != "continuous":
+            raise refuse("scale", self.scale, f"linear on a variable of kind {self.kind}")
+        if self.scale != "linear" and self.low < 0:
+            raise refuse("low", self.low, f"0 {self.unit} or more on a {self.scale} scale")
         if self.change is not None and self.change <= 0:
             raise refuse("change", self.change, "a positive number")
         if self.absorbing and self.kind != "binary":
