@@ -94,11 +94,7 @@ def evaluate(
     if len(np.unique(people)) != len(people):
         raise CohortError(f"ids name {len(people) - len(np.unique(people))} people twice; allowed: each person once.")
     steps = found.judged_horizon if horizon is None else int(horizon)
-    for what, number in (("horizon", steps), ("batch", batch), ("seeds", len(seeds))):
-        if number < 1:
-            raise SpecError(f"{what} is {number}; allowed: 1 or more.")
-    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise SpecError(f"seeds are {list(seeds)}; allowed: whole numbers from 0, each once.")
+    check_numbers(seeds, horizon=steps, batch=batch)
     if courses not in (True, False, "moments"):
         raise SpecError(f"courses is {courses!r}; allowed: True, False or 'moments'.")
     imposed = fixed_in_numbers(found, fixed or {})
@@ -217,6 +213,19 @@ def play(
         if not live.any():
             break
     return tally, recorder.courses(visit.twins, visit.seed) if recorder is not None else None
+
+
+def check_numbers(seeds: Sequence[int], **counts: int) -> None:
+    """Refuse counts below 1, and seeds that are none, negative or repeated.
+
+    Raises:
+        SpecError: Naming the number.
+    """
+    for what, number in counts.items():
+        if number < 1:
+            raise SpecError(f"{what} is {number}; allowed: 1 or more.")
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise SpecError(f"seeds are {list(seeds)}; allowed: one or more whole numbers from 0, each once.")
 
 
 def _paired(episodes: pd.DataFrame, baseline: pd.DataFrame) -> Any:

@@ -12,7 +12,7 @@ from twingym.envs.dynamics import resolve
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.episodes import Evaluation
-from twingym.evaluation.rollout import Policy, evaluate
+from twingym.evaluation.rollout import Policy, check_numbers, evaluate
 from twingym.evaluation.tuning import tune
 from twingym.experiments.run_dir import RunDir, describe, free_path, plain
 from twingym.scenarios.scenario import Scenario
@@ -66,11 +66,7 @@ class Bench:
             WeightsError: If ``weights`` were named and are missing, or the twin model is corrupt or foreign.
         """
         steps = scenario.judged_horizon if horizon is None else horizon
-        for what, number in (("people", count), ("horizon", steps), ("seeds", len(seeds))):
-            if number < 1:
-                raise SpecError(f"{what} is {number}; allowed: 1 or more.")
-        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise SpecError(f"seeds are {list(seeds)}; allowed: whole numbers from 0, each once.")
+        check_numbers(seeds, people=count, horizon=steps)
         exists = {REFERENCE: scenario.reference is not None, TWIN: weights is not None or has_twin(scenario)}
         for place in places:
             if place not in exists:

@@ -108,8 +108,15 @@ class TwinModel:
 
 
 def digest(folder: Path) -> str:
-    """Return the SHA-256 of the weights of the twin model in ``folder``, as its description holds it."""
-    return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["sha256"])
+    """Return the SHA-256 of the weights of the twin model in ``folder``, as its description holds it.
+
+    Raises:
+        WeightsError: If there is no description that holds one.
+    """
+    try:
+        return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"no twin model can be read in {folder} ({error}); make one with `twingym fit`.") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
