@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from twingym.evaluation.courses import CourseMoments, Courses
 from twingym.evaluation.episodes import Evaluation
+from twingym.evaluation.other_unit import drawn_in_unit
 from twingym.evaluation.rollout import Policy, evaluate
 from twingym.evaluation.style import COLOURS, QUIET, SAFE, clean, clock, mark, sign
 from twingym.scenarios.registry import get
@@ -32,6 +33,7 @@ def plot_person(
     name: str | None = None,
     seed: int = 0,
     horizon: int | None = None,
+    unit: str | None = None,
 ) -> Figure:
     """Draw one person's course under a policy: what was tracked, what came from outside, and what was delivered.
 
@@ -43,6 +45,10 @@ def plot_person(
         name: What to call the policy; its class if None.
         seed: Seed of inputs and noise.
         horizon: Steps; the scenario's training episode if None.
+        unit: Unit to draw in what can be shown in it, such as ``mmol/L``; as declared if None.
+
+    Raises:
+        UnknownNameError: If nothing can be shown in that unit.
     """
     found = scenario if isinstance(scenario, Scenario) else get(scenario)
     steps = found.horizon if horizon is None else horizon
@@ -50,7 +56,8 @@ def plot_person(
     row = evaluation.episodes.iloc[0]
     traits = ", ".join(f"{v.name.replace('_', ' ')} {_number(row[v.name])} {v.unit}".strip() for v in found.traits)
     title = f"{found.title}: twin {twin} under {evaluation.policy} ({evaluation.dynamics})\n{traits}"
-    return draw_course(found, kept_courses(evaluation), 0, title)
+    shown = evaluation if unit is None else drawn_in_unit(evaluation, unit)
+    return draw_course(shown.scenario, kept_courses(shown), 0, title)
 
 
 def draw_course(scenario: Scenario, courses: Courses, row: int = 0, title: str = "") -> Figure:
@@ -86,19 +93,26 @@ def plot_courses(
     *,
     people: int = 6,
     period: float | None = None,
+    unit: str | None = None,
 ) -> Figure:
     """Draw a variable's mean and its 10 to 90 % band over people, with some people and the safe band.
+
+    Folded to a ``period``, it is the median with bands of 25 to 75 % and 5 to 95 % over people and periods: with 1440
+    min the ambulatory profile of a day, as the consensus on glucose monitoring draws it (Battelino et al. 2019).
 
     Args:
         evaluations: One, or several by name, a panel each; made with ``courses=True`` or ``"moments"``.
         variable: What is drawn; the first tracked variable with a safe band, or else the first.
         people: How many people are drawn alone (with moments: the worst cases that were kept).
-        period: Fold time to this length, in the scenario's unit (1440 min draws the ambulatory profile of a day).
+        period: Fold time to this length, in the scenario's unit.
+        unit: Unit to draw in what can be shown in it, such as ``mmol/L``; as declared if None.
 
     Raises:
         SpecError: If courses were not kept, or moments are to be folded.
+        UnknownNameError: If nothing can be shown in that unit.
     """
     several = {evaluations.policy: evaluations} if isinstance(evaluations, Evaluation) else dict(evaluations)
+    several = {name: drawn_in_unit(e, unit) if unit else e for name, e in several.items()}
     scenario = next(iter(several.values())).scenario
     figure = Figure(figsize=(9.0, 0.9 + 2.5 * len(several)), layout="constrained")
     axes = figure.subplots(len(several), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -110,19 +124,20 @@ def plot_courses(
         shown = variable or next((v for v in scenario.band if v in channels), next(iter(channels)))
         if shown not in channels:
             raise unknown("tracked variable", shown, channels)
-        mean, low, high, alone, time = _summary(courses, shown, people, period, scenario.dt)
+        centre, bands, alone, time = _summary(courses, shown, people, period, scenario.dt)
         times, time_label = clock(scenario, time)
-        times = times[: len(mean)]
+        times = times[: len(centre)]
         _band(ax, scenario, shown)
         for i, line in enumerate(alone):
             who = "worst people" if isinstance(courses, CourseMoments) else "people"
             label = f"{len(alone)} {who}" if i == 0 else None
             ax.plot(times, line, color=QUIET, lw=0.6, alpha=0.7, label=label, zorder=1)
-        ax.fill_between(times, low, high, color=COLOURS[0], alpha=0.25, lw=0, label="10 to 90 %", zorder=2)
-        ax.plot(times, mean, color=COLOURS[0], lw=1.8, label="mean", zorder=3)
+        for label, (low, high) in bands.items():
+            ax.fill_between(times, low, high, color=COLOURS[0], alpha=0.25, lw=0, label=label, zorder=2)
+        ax.plot(times, centre, color=COLOURS[0], lw=1.8, label="median" if period else "mean", zorder=3)
         n = int(courses.groups["n"].iloc[0]) if isinstance(courses, CourseMoments) else len(courses.who)
         ax.set_title(f"{name} ({evaluation.dynamics}, {n} courses)", fontsize=10, loc="left")
-        if not np.isfinite(mean).any():
+        if not np.isfinite(centre).any():
             said = "everybody's course had ended by then"
             ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", color=QUIET, fontsize=9)
         ax.set_ylabel(_label(scenario, shown))
@@ -149,13 +164,14 @@ def kept_courses(evaluation: Evaluation) -> Courses:
 
 def _summary(
     courses: Courses | CourseMoments, name: str, people: int, period: float | None, dt: float
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Return mean, 10 % and 90 % (T,), courses of some people (P, T), and times."""
+) -> tuple[Floats, dict[str, tuple[Floats, Floats]], Floats, Floats]:
+    """Return mean or median (T,), bands by label, courses of some people (P, T), and times."""
     if isinstance(courses, CourseMoments):
         if period:
             raise SpecError("moments cannot be folded; evaluate with courses=True.")
         low, _, high = courses.quantiles[name][:, 0]
-        return courses.mean[name][0], low, high, courses.worst.channels[name][:people].astype(np.float64), courses.time
+        alone = courses.worst.channels[name][:people].astype(np.float64)
+        return courses.mean[name][0], {"10 to 90 %": (low, high)}, alone, courses.time
     series, time = courses.channels[name].astype(np.float64), courses.time
     alone = series[:: max(1, len(series) // max(people, 1))][:people]
     if period:
@@ -164,8 +180,12 @@ def _summary(
         series = series[:, :whole].reshape(-1, steps)
         alone, time = alone[:, :steps], time[:steps]
     series = series[:, np.isfinite(series).any(axis=0)]
+    alone = alone[:, : series.shape[1]]
+    if period:
+        least, low, median, high, most = np.nanquantile(series, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+        return median, {"5 to 95 %": (least, most), "25 to 75 %": (low, high)}, alone, time
     low, high = np.nanquantile(series, [0.1, 0.9], axis=0)
-    return np.nanmean(series, axis=0), low, high, alone[:, : series.shape[1]], time
+    return np.nanmean(series, axis=0), {"10 to 90 %": (low, high)}, alone, time
 
 
 def _draw_values(ax: Axes, scenario: Scenario, courses: Courses, names: Sequence[str], row: int, times: Floats) -> None:
@@ -226,7 +246,7 @@ def _draw_delivered(ax: Axes, scenario: Scenario, series: np.ndarray[Any, Any], 
 def _band(ax: Axes, scenario: Scenario, name: str) -> None:
     if name in scenario.band:
         low, high = scenario.band[name]
-        ax.axhspan(low, high, color=SAFE, alpha=0.12, lw=0, zorder=0, label=f"safe band {low:g} to {high:g}")
+        ax.axhspan(low, high, color=SAFE, alpha=0.12, lw=0, zorder=0, label=f"safe band {low:.4g} to {high:.4g}")
 
 
 def _label(scenario: Scenario, name: str) -> str:

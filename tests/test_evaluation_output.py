@@ -24,7 +24,9 @@ from twingym.evaluation import (
     verify,
     write_tables,
 )
+from twingym.evaluation.courses import Courses
 from twingym.scenarios import get
+from twingym.scenarios.glucose_reports import ambulatory_profile
 from twingym.twins.cohort import people
 from twingym.twins.errors import ManifestError, RunExistsError, SpecError, UnknownNameError
 
@@ -114,6 +116,28 @@ def test_one_person_in_five_lines(tmp_path: Path) -> None:
         assert word in words
     line = figure.axes[0].lines[0]
     assert len(line.get_xdata()) == 289
+
+
+def test_glucose_is_drawn_in_mmol_on_request(judged: dict[str, Evaluation], tmp_path: Path) -> None:
+    pid = RulePolicy(GLUCOSE, "pid")
+    here, there = (plot_person(GLUCOSE, pid, 7, horizon=60, unit=unit) for unit in (None, "mmol/L"))
+    np.testing.assert_allclose(
+        np.asarray(here.axes[0].lines[0].get_ydata()) / 18.0, there.axes[0].lines[0].get_ydata(), rtol=1e-6
+    )
+    words = drawn(there, tmp_path / "person.png")
+    assert "safe band 3.889 to 10" in words
+    assert "mg/dL" not in words
+    whole = judged["pid"].courses
+    assert isinstance(whole, Courses)
+    folded = plot_courses(judged["pid"], period=1440.0, unit="mmol/L")
+    np.testing.assert_allclose(
+        folded.axes[0].lines[-1].get_ydata(), ambulatory_profile(whole.values["cgm"][:, :-1])[2] / 18.0, rtol=1e-5
+    )
+    assert "25 to 75 %" in drawn(folded, tmp_path / "profile.png")
+    moments = evaluate(pid, GLUCOSE, people("test", 24), horizon=60, courses="moments")
+    assert "(mmol/L)" in drawn(plot_courses(moments, "cgm", unit="mmol/L"), tmp_path / "moments.png")
+    with pytest.raises(UnknownNameError, match="Did you mean 'mmol/L'"):
+        plot_person(GLUCOSE, pid, 7, horizon=5, unit="mmol/l")
 
 
 def test_levels_and_an_early_end_are_drawn(tmp_path: Path) -> None:
