@@ -44,8 +44,8 @@ def test_ppo_batches_are_large() -> None:
     for env_id in ("twingym/Glucose-v0", "twingym/Retention-v0", "twingym/Anything-v0"):
         found = hyperparameters(algorithm("ppo"), env_id)
         collected = found.n_envs * found.arguments["n_steps"]
-        assert 16_000 <= collected <= 65_536
-        assert 4_000 <= found.arguments["batch_size"] <= 16_384
+        assert collected >= 16_000
+        assert found.arguments["batch_size"] >= 4_000
         assert collected % found.arguments["batch_size"] == 0
 
 
