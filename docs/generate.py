@@ -120,10 +120,22 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     if "gain" in judged:  # what lies between policies is small beside what lies between people: paired, with its error
         shown.insert(1, f"gain over {scenario.baseline}")
         cells[shown[1]] = judged["gain"].map("{:.3f}".format) + judged["gain_error"].map(" ± {:.3f}".format)
+    shown.append("limits")
+    cells["limits"] = judged.apply(limits_kept, axis=1)
     columns = [judged["policy"], *(cells[column] for column in shown)]
     rows = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
     title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
     return "\n".join([head, *title, *rows, *in_proportion(judged)])
+
+
+def limits_kept(row: pd.Series) -> str:
+    """Return ``pass`` if the bounds of a policy keep all limits, else those that they do not."""
+    reached = {str(name).removesuffix("_verdict"): row[name] for name in row.index if str(name).endswith("_verdict")}
+    parts = []
+    for verdict in ("fail", "inconclusive"):
+        limits = [name for name, found in reached.items() if found == verdict]
+        parts += [f"{verdict}: {', '.join(limits)}"] if limits else []
+    return "; ".join(parts) or "pass"
 
 
 def in_proportion(judged: pd.DataFrame) -> list[str]:
