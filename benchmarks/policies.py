@@ -4,12 +4,13 @@
 everybody on held-out people over the judged horizon, on twin model and reference, and writes one row per policy, seed
 and dynamics to ``benchmarks/results/policies_<scenario>.csv``. ``gain`` is the return above the scenario's baseline
 rule on the same people with the same luck. For scale, an oracle (``ORACLES``): three seeds that see what is hidden,
-trained and judged on the reference. A seed that was trained before on the same weights is not trained again.
+trained and judged on the reference. A seed that was trained before on the
+same weights with the same settings is not trained again.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ import torch
 import tyro
 from rich.console import Console
 
+from twingym.agents.algorithms import algorithm
 from twingym.agents.auditor import reveal
 from twingym.agents.export import WEIGHTS as POLICY
 from twingym.agents.export import export_policy, load_policy
+from twingym.agents.hyperparameters import hyperparameters
 from twingym.agents.trainer import train
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation import evaluate, tune, verdicts
@@ -29,7 +32,7 @@ from twingym.evaluation.rollout import Policy
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import people
-from twingym.twins.model import DESCRIPTION
+from twingym.twins.model import digest
 
 RESULTS = Path(__file__).parent / "results"
 # Scenarios whose hidden state is worth knowing, and small enough for an agent to use.
@@ -62,10 +65,11 @@ def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = TWIN) -
     return load_policy(folder)
 
 
-def fitted(scenario: Scenario) -> str:
-    """Return a short hash of the scenario's twin model: policies trained on another one are not its own."""
-    description = json.loads((weights_folder(scenario) / DESCRIPTION).read_text(encoding="utf-8"))
-    return str(description["sha256"])[:8]
+def origin(scenario: Scenario, dynamics: str = TWIN) -> str:
+    """Return a short hash of what a seed is trained on and how: other weights or settings make another policy."""
+    world = digest(weights_folder(scenario)) if dynamics == TWIN else scenario.world_fingerprint()
+    settings = hyperparameters(algorithm("ppo"), scenario.env_id)
+    return hashlib.sha256(repr((world, settings)).encode()).hexdigest()[:8]
 
 
 def rules(scenario: Scenario, tuned: int) -> dict[str, Policy]:
@@ -106,16 +110,16 @@ def main(args: Args) -> None:
         short = scenario.judged_horizon <= 1000
         policies = rules(scenario, args.tuned or (10_000 if short else 100))
         for seed in args.seeds:
-            folder = args.runs / scenario.id / f"twins_{fitted(scenario)}" / f"seed_{seed}"
+            folder = args.runs / scenario.id / f"twins_{origin(scenario)}" / f"seed_{seed}"
             policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, folder)
         count = args.judged or (100_000 if short else 500)
         on_twin = args.judged_on_twin or (min(count, 20_000) if short else count)
         table = judge(scenario, policies, {REFERENCE: count, TWIN: on_twin})
         if scenario.id in ORACLES:
             seeing = reveal(scenario)
+            kept = args.runs / scenario.id / f"oracle_{origin(seeing, REFERENCE)}"
             oracles = {
-                f"oracle, seed {seed}": trained(seeing, seed, args.runs / scenario.id / f"oracle_{seed}", REFERENCE)
-                for seed in args.seeds
+                f"oracle, seed {seed}": trained(seeing, seed, kept / f"seed_{seed}", REFERENCE) for seed in args.seeds
             }
             table = pd.concat([table, judge(seeing, oracles, {REFERENCE: count})], ignore_index=True)
         RESULTS.mkdir(exist_ok=True)
