@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twingym.evaluation.courses import CourseMoments, Courses
 from twingym.evaluation.episodes import Evaluation
 from twingym.scenarios.scenario import Scenario
-from twingym.scenarios.units import FACTORS, factor, in_unit
+from twingym.scenarios.units import factors_from, in_unit
 from twingym.twins.errors import unknown
-from twingym.twins.scales import Floats
 from twingym.twins.variables import Variable
+
+Number = TypeVar("Number", np.float32, np.float64)
 
 
 def drawn_in_unit(evaluation: Evaluation, unit: str) -> Evaluation:
@@ -25,10 +28,10 @@ def drawn_in_unit(evaluation: Evaluation, unit: str) -> Evaluation:
         UnknownNameError: If no variable can be shown in that unit; suggests the nearest.
     """
     scenario = evaluation.scenario
-    by = {v.name: factor(v.unit, unit) for v in scenario.every_variable() if v.unit and _convertible(v, unit)}
+    possible = {v.name: factors_from(v.unit) for v in scenario.every_variable() if v.unit}
+    by = {name: factors[unit] for name, factors in possible.items() if unit in factors}
     if not by:
-        every = {other for pair in FACTORS for other in pair} | {v.unit for v in scenario.every_variable()}
-        raise unknown("unit", unit, sorted(every - {""}))
+        raise unknown("unit", unit, sorted({other for factors in possible.values() for other in factors}))
 
     def shown(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
         return tuple(in_unit(v, unit) if v.name in by else v for v in variables)
@@ -49,17 +52,9 @@ def drawn_in_unit(evaluation: Evaluation, unit: str) -> Evaluation:
     return replace(evaluation, scenario=told, courses=courses)
 
 
-def _convertible(variable: Variable, unit: str) -> bool:
-    return variable.unit == unit or (variable.unit, unit) in FACTORS or (unit, variable.unit) in FACTORS
-
-
-def _scaled(series: Mapping[str, Floats], by: Mapping[str, float]) -> dict[str, Floats]:
+def _scaled(series: Mapping[str, NDArray[Number]], by: Mapping[str, float]) -> dict[str, NDArray[Number]]:
     return {name: values * by.get(name, 1.0) for name, values in series.items()}
 
 
 def _times(courses: Courses, by: Mapping[str, float]) -> Courses:
-    values, inputs = (
-        {name: (array * np.float32(by.get(name, 1.0))) for name, array in series.items()}
-        for series in (courses.values, courses.inputs)
-    )
-    return replace(courses, values=values, inputs=inputs)
+    return replace(courses, values=_scaled(courses.values, by), inputs=_scaled(courses.inputs, by))

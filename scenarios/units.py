@@ -20,10 +20,16 @@ def factor(unit: str, wanted: str) -> float:
     Raises:
         UnknownNameError: If ``unit`` cannot be shown in ``wanted``.
     """
-    known = {(unit, unit): 1.0, **FACTORS, **{(b, a): 1.0 / f for (a, b), f in FACTORS.items()}}
-    if (unit, wanted) not in known:
-        raise unknown(f"unit for an amount in {unit!r}:", wanted, [b for a, b in known if a == unit])
-    return known[unit, wanted]
+    known = factors_from(unit)
+    if wanted not in known:
+        raise unknown(f"unit for an amount in {unit!r}:", wanted, known)
+    return known[wanted]
+
+
+def factors_from(unit: str) -> dict[str, float]:
+    """Return the units that an amount in ``unit`` can be shown in, and what it is multiplied by."""
+    both_ways = {**FACTORS, **{(b, a): 1.0 / f for (a, b), f in FACTORS.items()}}
+    return {unit: 1.0, **{b: f for (a, b), f in both_ways.items() if a == unit}}
 
 
 def convert(amount: Floats | float, unit: str, wanted: str) -> Floats:
