@@ -4,8 +4,8 @@
 everybody on held-out people over the judged horizon, on twin model and reference, and writes one row per policy, seed
 and dynamics to ``benchmarks/results/policies_<scenario>.csv``. ``gain`` is the return above the scenario's baseline
 rule on the same people with the same luck. For scale, an oracle (``ORACLES``): three seeds that see what is hidden,
-trained and judged on the reference. A seed that was trained before on the
-same weights with the same settings is not trained again.
+trained and judged on the reference. A seed that was trained before on the same weights with the same settings is not
+trained again.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def main(args: Args) -> None:
         scenario = get(env)
         short = scenario.judged_horizon <= 1000
         policies = rules(scenario, args.tuned or (10_000 if short else 100))
+        kept = args.runs / scenario.id / f"twins_{origin(scenario)}"
         for seed in args.seeds:
-            folder = args.runs / scenario.id / f"twins_{origin(scenario)}" / f"seed_{seed}"
-            policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, folder)
+            policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, kept / f"seed_{seed}")
         count = args.judged or (100_000 if short else 500)
         on_twin = args.judged_on_twin or (min(count, 20_000) if short else count)
         table = judge(scenario, policies, {REFERENCE: count, TWIN: on_twin})

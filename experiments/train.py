@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from twingym.agents.algorithms import algorithm
 from twingym.agents.export import SUBFOLDER as POLICY
@@ -98,24 +99,25 @@ def run(args: Args) -> int:
         folder = RunDir.create(path, config)
     page.print(f"run: {folder.path}")
     torch.set_num_threads(args.num_threads)
-    stopped = None
     if not (folder.path / POLICY).is_dir():  # else it was stopped while it was judged
         with nullcontext() if args.resume else folder.withdrawn_on_failure():
             done = learn(args, scenario, folder)
-        if done.finished:
-            export_policy(done.policy, scenario, folder.path / POLICY)
-        else:
-            stopped = f"stopped after {done.policy.model.num_timesteps} steps; saved in {done.checkpoint}"
-    if stopped is None:
-        try:
-            finish(scenario, args, folder)
-        except KeyboardInterrupt:
-            stopped = f"stopped while it was judged; the policy is in {folder.path / POLICY}"
-    if stopped is not None:
-        page.print(stopped)
-        page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
-        return STOPPED
+        if not done.finished:
+            steps = done.policy.model.num_timesteps
+            return stopped(page, folder, f"stopped after {steps} steps; saved in {done.checkpoint}")
+        export_policy(done.policy, scenario, folder.path / POLICY)
+    try:
+        finish(scenario, args, folder)
+    except KeyboardInterrupt:
+        return stopped(page, folder, f"stopped while it was judged; the policy is in {folder.path / POLICY}")
     return 0
+
+
+def stopped(page: Console, folder: RunDir, said: str) -> int:
+    """Say that a run was stopped and how to go on; return the exit status."""
+    page.print(said)
+    page.print(f"go on with: twingym train --resume {folder.path}", style="bold")
+    return STOPPED
 
 
 def learned_with(args: Args, scenario: Scenario) -> dict[str, Any]:
@@ -227,13 +229,12 @@ def unchanged(args: Args, scenario: Scenario, folder: RunDir) -> None:
     Raises:
         SpecError: Naming what differs.
     """
-    now = json.loads(json.dumps(learned_with(args, scenario), default=str))
+    config, now = folder.config, json.loads(json.dumps(learned_with(args, scenario), default=str))
     for name, value in now.items():
-        began = folder.config.get(name)
-        if value != began:
+        if value != config.get(name):
             raise SpecError(
-                f"{folder.path} began with {name} {began}, which would now be {value}. Go on with the version and the "
-                "twin model that it began with, or train again."
+                f"{folder.path} began with {name} {config.get(name)}, which would now be {value}. Go on with the "
+                "version and the twin model that it began with, or train again."
             )
 
 

@@ -144,6 +144,14 @@ def test_a_run_directory_is_never_overwritten(run: RunDir, capsys: pytest.Captur
     assert sorted((p, p.stat().st_mtime_ns) for p in run.path.rglob("*")) == before
 
 
+def stopped_training(root: Path, steps: str, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Train until somebody presses Ctrl-C, be told how to go on, and return the run."""
+    assert twingym("train", *QUICK, *SMALL, "--n-timesteps", steps, "--log-folder", str(root)) == STOPPED
+    folder = root / "ppo" / "Mirror-v0_1"
+    assert f"twingym train --resume {folder}" in capsys.readouterr().out.replace("\n", "")
+    return folder
+
+
 def test_ctrl_c_saves_and_names_the_command_that_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,9 +162,7 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(ConstraintLog, "_on_step", pressed)
-        assert twingym("train", *QUICK, *SMALL, "--n-timesteps", "4096", "--log-folder", str(tmp_path)) == STOPPED
-    folder = tmp_path / "ppo" / "Mirror-v0_1"
-    assert f"twingym train --resume {folder}" in capsys.readouterr().out.replace("\n", "")
+        folder = stopped_training(tmp_path, "4096", capsys)
     assert not (folder / "policy").exists()
 
     config = json.loads((folder / "config.json").read_text())
@@ -181,9 +187,7 @@ def test_ctrl_c_while_judging_keeps_the_policy_and_goes_on_with_the_judging(
 
     with monkeypatch.context() as patched:
         patched.setattr(Bench, "judge", pressed)
-        assert twingym("train", *QUICK, *SMALL, "--n-timesteps", "1024", "--log-folder", str(tmp_path)) == STOPPED
-    folder = tmp_path / "ppo" / "Mirror-v0_1"
-    assert f"twingym train --resume {folder}" in capsys.readouterr().out.replace("\n", "")
+        folder = stopped_training(tmp_path, "1024", capsys)
     policy = (folder / "policy" / "policy.safetensors").read_bytes()
     assert twingym("train", "--resume", str(folder)) == 0
     RunDir.open(folder).verify()
