@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from twingym.evaluation.model_card import CARD, read_card
-from twingym.experiments.fit import Args as FitArgs
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.registry import ships
@@ -80,12 +79,9 @@ def results() -> str:
 def fidelity_table(name: str, card: dict[str, Any]) -> str:
     """Return how the twin model of a scenario compares with its reference."""
     training = card["training"]
-    options = {"epochs", "batches", "batch_tokens", "ema", "threads"} & set(training["config"])
-    changed = {o: training["config"][o] for o in sorted(options) if training["config"][o] != getattr(FitArgs, o)}
-    other = "".join(f" --{option.replace('_', '-')} {value:g}" for option, value in changed.items())
     head = (
         f"**{name}: the twin model against its reference** (held-out people; {card['parameters']:,} parameters, fitted "
-        f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name}{other} --replace`)"
+        f"in {training['cpu_seconds'] / 60:.0f} CPU minutes by `twingym fit --env {name} --replace`)"
     )
     between = intervals(card["report"])
     rows = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, people
 from twingym.twins.courses import Courses
 from twingym.twins.errors import RunExistsError
-from twingym.twins.fit import FitConfig, fit_twin
+from twingym.twins.fit import fit_twin
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
 
 SNAPSHOTS = "policies"
@@ -44,17 +45,17 @@ class Args:
     """People of the validation split, who decide when to stop; default: a twelfth as many, at most 2,000."""
     horizon: int = 0
     """Steps per course; default: two training episodes, or one where the problem ends there."""
-    epochs: int = 45
-    """At most this many epochs."""
-    batches: int = 60
+    epochs: int | None = None
+    """At most this many epochs; this and the following by default as the scenario's ``fit`` says."""
+    batches: int | None = None
     """Gradient steps per epoch."""
-    batch_tokens: int = 7000
+    batch_tokens: int | None = None
     """Tokens per gradient step."""
-    ema: float = 0.995
+    ema: float | None = None
     """Decay of the averaged weights per gradient step."""
-    seed: int = 0
+    seed: int | None = None
     """Seed of courses, initial weights and crops."""
-    threads: int = 1
+    threads: int | None = None
     """Torch threads; more than one only pays on idle cores."""
     replace: bool = False
     """Replace weights that are there already."""
@@ -75,8 +76,7 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    chosen = {name: getattr(args, name) for name in ("epochs", "batches", "batch_tokens", "ema", "seed", "threads")}
-    config = FitConfig(**chosen)
+    config = settings(args, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)
     per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
@@ -84,7 +84,7 @@ def fit(args: Args) -> TwinModel:
     held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT))
 
     def record(ids: Ids) -> Courses:
-        return collect(scenario, ids, args.seed, horizon=horizon)
+        return collect(scenario, ids, config.seed, horizon=horizon)
 
     def newcomers(epoch: int) -> Courses:
         return record(np.take(learners, np.arange(epoch * per_epoch, (epoch + 1) * per_epoch), mode="wrap"))
@@ -105,6 +105,12 @@ def fit(args: Args) -> TwinModel:
     if args.card and scenario.reference is not None and scenario.fidelity is not None:
         judge(scenario, model, folder, console)
     return model
+
+
+def settings(args: Args, scenario: Scenario) -> FitConfig:
+    """Return how to fit: as the scenario says, but for what was asked for."""
+    asked = {name: getattr(args, name) for name in ("epochs", "batches", "batch_tokens", "ema", "seed", "threads")}
+    return replace(scenario.fit, **{name: value for name, value in asked.items() if value is not None})
 
 
 def one_ahead(record: Callable[[int], Courses], epochs: int, other: ThreadPoolExecutor) -> Callable[[int], Courses]:

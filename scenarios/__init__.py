@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twingym.scenarios.constraint import Constraint as Constraint
     from twingym.scenarios.intervention import Intervention as Intervention
+    from twingym.scenarios.metric import Metric as Metric
     from twingym.scenarios.registry import get as get
     from twingym.scenarios.registry import load as load
     from twingym.scenarios.registry import names as names
     from twingym.scenarios.registry import register as register
     from twingym.scenarios.rule import Rule as Rule
     from twingym.scenarios.scenario import Bookkeeping as Bookkeeping
-    from twingym.scenarios.scenario import Metric as Metric
     from twingym.scenarios.scenario import Parameter as Parameter
     from twingym.scenarios.scenario import Scenario as Scenario
     from twingym.scenarios.step import Step as Step
@@ -26,7 +26,7 @@ _WHERE = {
     "Bookkeeping": "scenario",
     "Constraint": "constraint",
     "Intervention": "intervention",
-    "Metric": "scenario",
+    "Metric": "metric",
     "Parameter": "scenario",
     "Rule": "rule",
     "Scenario": "scenario",

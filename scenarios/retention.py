@@ -6,6 +6,7 @@ from functools import partial
 
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.intervention import Intervention
+from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.retention_fidelity import PLAN
 from twingym.scenarios.retention_reference import (
@@ -39,7 +40,8 @@ from twingym.scenarios.retention_rules import (
     without_consent,
     wrong_channel,
 )
-from twingym.scenarios.scenario import Bookkeeping, Metric, Parameter, Scenario
+from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.variables import Variable
 
 ID = "Retention-v0"
@@ -242,6 +244,8 @@ def build(constants: Constants) -> Scenario:
         # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided.
         mixture=Mixture(clinician=0.1, exploratory=0.1, randomised=0.8),
         window=WEEKS + 1,
+        # Noise of the weights shows in effects worth cents: many small steps, averaged for long.
+        fit=FitConfig(epochs=60, batches=120, batch_tokens=3500, ema=0.999, threads=2),
         fidelity=PLAN,
         parameters=constants,
         provenance=PROVENANCE,

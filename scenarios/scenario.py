@@ -15,12 +15,14 @@ from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.definitions import definition
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.intervention import Intervention
+from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, CohortSource, Ids
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError, unknown
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.scales import Floats
 from twingym.twins.spec import TwinSpec
 from twingym.twins.variables import Variable
@@ -59,27 +61,6 @@ class Bookkeeping:
 
     start: Callable[[Values], dict[str, Floats]]
     update: Callable[[Mapping[str, Floats], Step], dict[str, Floats]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number per person that is reported but not constrained; it may read auditor variables.
-
-    Attributes:
-        name: Identifier.
-        unit: Its unit.
-        value: From a step to numbers (N,).
-        how: ``mean`` or ``sum`` over the episode.
-        better: Whether ``more`` or ``less`` is wanted, or ``neither``.
-        about: One sentence with the source.
-    """
-
-    name: str
-    unit: str
-    value: PerPerson
-    how: Literal["mean", "sum"] = "mean"
-    better: Literal["more", "less", "neither"] = "neither"
-    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +115,7 @@ class Scenario:
         baseline: The rule over which benefit is reported.
         band: Optional safe band for plots: variable name to (low, high) in its unit.
         window: Steps that the twin model's attention looks back; must cover the slowest memory.
+        fit: How long and how its twin model is trained.
         fidelity: How a twin model is compared with the reference, fixed before it is fitted.
         parameters: A frozen dataclass of every constant that may be varied, or None.
         provenance: Source of each parameter by name.
@@ -171,6 +153,7 @@ class Scenario:
     benefit: PerPerson | None = None
     band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     window: int = 64
+    fit: FitConfig = field(default_factory=FitConfig)
     fidelity: FidelityPlan | None = None
     parameters: Any = None
     provenance: Mapping[str, Parameter] = field(default_factory=dict)
@@ -296,10 +279,10 @@ class Scenario:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Prose, drawing, and what a twin model may take for granted are not part of what a scenario does.
-_TAKEN_FOR_GRANTED = {"recurrent", "amount_of"}
+# Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
+_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "fit"}
 _PROSE = {"about", "source", "sources", "title", "provenance", "rebuild", "band", "track", "fidelity"}
-_UNHASHED = _TAKEN_FOR_GRANTED | _PROSE
+_UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
 
 
 def _plain(value: object) -> Any:

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,6 @@ from matplotlib.image import imread
 
 from twingym.experiments.cli import VERBS, main
 from twingym.scenarios import registry
-from twingym.twins.fit import FitConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -185,7 +184,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_registry: Non
 def shorten_fits(monkeypatch: pytest.MonkeyPatch, steps: int, **settings: float) -> None:
     """Let fits record fewer steps and train for less than a user would wait for."""
     monkeypatch.setattr("twingym.experiments.fit.STEPS", steps)
-    monkeypatch.setattr("twingym.experiments.fit.FitConfig", lambda **asked: FitConfig(**{**asked, **settings}))
+    monkeypatch.setattr("twingym.experiments.fit.settings", lambda args, scenario: replace(scenario.fit, **settings))
 
 
 def judged(run: Path) -> pd.DataFrame:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from twingym.twins.cohort import people as people
     from twingym.twins.cohort import split_of as split_of
     from twingym.twins.courses import Courses as Courses
-    from twingym.twins.fit import FitConfig as FitConfig
     from twingym.twins.fit import fit_twin as fit_twin
+    from twingym.twins.fit_config import FitConfig as FitConfig
     from twingym.twins.gate import dataset as dataset
     from twingym.twins.model import TwinModel as TwinModel
     from twingym.twins.noise import uniforms as uniforms
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Cohort": "cohort",
     "Courses": "courses",
-    "FitConfig": "fit",
+    "FitConfig": "fit_config",
     "TwinModel": "model",
     "Variable": "variables",
     "dataset": "gate",

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from twingym.twins.cohort import split_of
 from twingym.twins.courses import Courses
 from twingym.twins.errors import WeightsError
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.gate import Dataset, crop, dataset, log_prob
 from twingym.twins.model import TwinModel, save_atomically
 from twingym.twins.network import TwinNetwork
@@ -26,48 +27,6 @@ from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
 
 CHECKPOINT = "fit.checkpoint"
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How long and how a twin model is trained.
-
-    Attributes:
-        epochs: At most this many epochs.
-        batches: Gradient steps per epoch.
-        batch_tokens: Tokens per gradient step; short courses make many segments, long ones few.
-        segment: Tokens per segment, in windows.
-        birth_share: Share of segments that begin at birth.
-        learning_rate: Peak of the one-cycle schedule.
-        weight_decay: Of AdamW.
-        clip: Largest gradient norm.
-        ema: Decay of the averaged weights, which are what is kept.
-        patience: Epochs without improvement before stopping.
-        seed: Of initial weights, crops and the bootstrap of people.
-        threads: Torch threads.
-    """
-
-    epochs: int = 40
-    batches: int = 60
-    batch_tokens: int = 7000
-    segment: float = 3.0
-    birth_share: float = 0.2
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    clip: float = 1.0
-    ema: float = 0.995
-    patience: int = 8
-    seed: int = 0
-    threads: int = 1
-
-    def shape(self, tokens: int, spec: TwinSpec) -> tuple[int, int]:
-        """Return how many segments make a gradient step and how many tokens each has, for courses of ``tokens``.
-
-        Beliefs about recurrent counts begin at birth: then courses are not cut.
-        """
-        whole = any(v.recurrent for v in spec.modelled)
-        steps = tokens if whole else min(int(self.segment * spec.window), tokens)
-        return max(1, self.batch_tokens // steps), steps
 
 
 def fit_twin(

@@ -1,0 +1,49 @@
+"""How long and how is a twin model trained?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twingym.twins.spec import TwinSpec
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of a fit; a scenario declares those that suit it.
+
+    Attributes:
+        epochs: At most this many epochs.
+        batches: Gradient steps per epoch.
+        batch_tokens: Tokens per gradient step; short courses make many segments, long ones few.
+        segment: Tokens per segment, in windows.
+        birth_share: Share of segments that begin at birth.
+        learning_rate: Peak of the one-cycle schedule.
+        weight_decay: Of AdamW.
+        clip: Largest gradient norm.
+        ema: Decay of the averaged weights, which are what is kept.
+        patience: Epochs without improvement before stopping.
+        seed: Of initial weights, crops and the bootstrap of people.
+        threads: Torch threads.
+    """
+
+    epochs: int = 45
+    batches: int = 60
+    batch_tokens: int = 7000
+    segment: float = 3.0
+    birth_share: float = 0.2
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    clip: float = 1.0
+    ema: float = 0.995
+    patience: int = 8
+    seed: int = 0
+    threads: int = 1
+
+    def shape(self, tokens: int, spec: TwinSpec) -> tuple[int, int]:
+        """Return how many segments make a gradient step and how many tokens each has, for courses of ``tokens``.
+
+        Beliefs about recurrent counts begin at birth: then courses are not cut.
+        """
+        whole = any(v.recurrent for v in spec.modelled)
+        steps = tokens if whole else min(int(self.segment * spec.window), tokens)
+        return max(1, self.batch_tokens // steps), steps
