@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twingym.evaluation.summaries import summary
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.twins.cohort import Cohort
@@ -31,6 +32,7 @@ class Tally:
         self.steps = np.zeros(people, np.int64)
         self.terminated = np.zeros(people, bool)
         self._sums: dict[str, Floats] = {}
+        self._metrics = {metric.name: summary(metric, people) for metric in scenario.metrics}
 
     def add(self, step: Step, rewards: Floats, infos: dict[str, Any], live: NDArray[np.bool_]) -> None:
         """Add one step of the people whose episode was not over, ``live`` (N,).
@@ -48,7 +50,7 @@ class Tally:
         for event in self._scenario.events:
             self._sum(f"event_{event.name}", step.after[event.name], live)
         for metric in self._scenario.metrics:
-            self._sum(metric.name, metric.value(step), live)
+            self._metrics[metric.name].add(metric.value(step), live)
         for name in ("need", "benefit", "shielded", "disagreement"):
             if name in infos:
                 self._sum(name, infos[name], live)
@@ -82,7 +84,6 @@ class Tally:
         import pandas as pd
 
         steps = np.maximum(self.steps, 1)
-        means = {m.name for m in self._scenario.metrics if m.how == "mean"} | {"exposure", "disagreement"}
         columns: dict[str, Any] = {
             "twin": self._cohort.ids,
             "steps": self.steps,
@@ -91,7 +92,8 @@ class Tally:
             "reward_per_step": self._sums["return"] / steps,
         }
         for name, total in self._sums.items():
-            columns[name] = total / steps if name in means else total
+            columns[name] = total / steps if name in ("exposure", "disagreement") else total
+        columns |= {name: metric.result() for name, metric in self._metrics.items()}
         for trait in self._scenario.traits:
             values = self._cohort.traits[trait.name]
             columns[trait.name] = np.array(trait.levels)[values.astype(np.intp)] if trait.levels else values

@@ -10,7 +10,8 @@ from twingym.scenarios.glucose_reference import PEOPLE, SENSOR_RANGE, STEP_MINUT
 from twingym.scenarios.glucose_rules import BOOKKEEPING, RULES
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.meals import STEPS_PER_DAY, draw_meals
-from twingym.scenarios.scenario import Metric, Scenario
+from twingym.scenarios.metric import Metric
+from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.twins.scales import Floats
 from twingym.twins.variables import Variable
@@ -53,6 +54,16 @@ def severe_low(step: Step) -> Floats:
 def in_range(step: Step) -> Floats:
     """Whether the sensor ends the step between 70 and 180 mg/dL."""
     return ((step.after["cgm"] >= 70.0) & (step.after["cgm"] <= 180.0)).astype(np.float64)
+
+
+def sensor(step: Step) -> Floats:
+    """The sensor reading at the end of the step, mg/dL."""
+    return step.after["cgm"]
+
+
+def daily_insulin(step: Step) -> Floats:
+    """The rate delivered over the step, as an amount per day."""
+    return 24.0 * step.delivered["insulin"]
 
 
 def out_of_range(step: Step) -> Floats:
@@ -183,8 +194,26 @@ SCENARIO = Scenario(
             better="more",
             about="Sensor between 70 and 180 mg/dL; " + CONSENSUS,
         ),
-        Metric("mean_cgm", "mg/dL", lambda step: step.after["cgm"]),
-        Metric("daily_insulin", "U/h", lambda step: step.delivered["insulin"]),
+        Metric("mean_cgm", "mg/dL", sensor, about="Of the sensor."),
+        Metric(
+            "variation",
+            "share of the mean",
+            sensor,
+            how="variation",
+            better="less",
+            about="Coefficient of variation of the sensor, wanted below 0.36; " + CONSENSUS,
+        ),
+        Metric(
+            "lows",
+            "per week",
+            below(70.0),
+            how="spells",
+            better="less",
+            about="Lows of 15 minutes or more; Danne et al. 2017, Diabetes Care 40:1631 (consensus on monitoring)",
+            lasting=15 // STEP_MINUTES,
+            per=7 * STEPS_PER_DAY,
+        ),
+        Metric("daily_insulin", "U/day", daily_insulin, about="All insulin, were every day like those of the episode."),
     ),
     need=out_of_range,
     benefit=moved_towards_range,

@@ -111,7 +111,12 @@ def _groups(s: Scenario) -> Iterator[Check]:
 
 def _metrics(s: Scenario) -> Iterator[Check]:
     for metric in s.metrics:
-        yield Check(metric.how in ("mean", "sum"), f"metrics[{metric.name}].how", metric.how, "mean, sum")
+        field, ways = f"metrics[{metric.name}]", ("mean", "sum", "variation", "spells")
+        yield Check(metric.how in ways, f"{field}.how", metric.how, ", ".join(ways))
+        yield Check(metric.lasting >= 1, f"{field}.lasting", metric.lasting, "steps that begin a spell, at least 1")
+        yield Check(metric.per >= 0, f"{field}.per", metric.per, "steps, or 0 for the whole episode")
+        counted = metric.how == "spells" or (metric.lasting, metric.per) == (1, 0)
+        yield Check(counted, f"{field}.how", metric.how, "spells, where lasting or per is given")
     twice = _repeated([RETURN_METRIC, *(c.name for c in s.constraints), *(m.name for m in s.metrics)])
     names = f"each name once among metrics, constraints and {RETURN_METRIC!r}"
     yield Check(not twice, "constraints or metrics", twice, names)

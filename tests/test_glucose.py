@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation import evaluate, verdicts
-from twingym.scenarios import get, hovorka
+from twingym.scenarios import get, hovorka, units
 from twingym.scenarios.glucose_reference import (
     BASAL_TARGET,
     JOHNSON_DELTA,
@@ -345,3 +345,17 @@ def test_one_rule_keeps_every_limit(estimates: dict[str, dict[str, float]]) -> N
     for constraint in GLUCOSE.constraints:
         limit = constraint.risk if constraint.kind == "chance" else constraint.limit
         assert estimates["tuned"][constraint.name] <= limit, constraint.name
+
+
+def test_glucose_is_shown_in_mmol_on_request() -> None:
+    assert units.factor("mg/dL", "mmol/L") * hovorka.MG_PER_MMOL == 1.0
+    np.testing.assert_allclose(units.convert(np.array([70.0, 180.0]), "mg/dL", "mmol/L"), [3.8889, 10.0], atol=1e-4)
+    np.testing.assert_allclose(units.convert(units.convert(123.0, "mg/dL", "mmol/L"), "mmol/L", "mg/dL"), 123.0)
+    cgm = get("Glucose-v0").variable("cgm")
+    shown = units.in_unit(cgm, "mmol/L")
+    assert (shown.unit, shown.label()) == ("mmol/L", "cgm (mmol/L)")
+    np.testing.assert_allclose([shown.low, shown.high, shown.change], [39 / 18, 600 / 18, 8 / 18])
+    readings = np.array([39.0, 70.0, 180.0, 600.0])
+    np.testing.assert_allclose(shown.to_unit(units.convert(readings, "mg/dL", "mmol/L")), cgm.to_unit(readings))
+    with pytest.raises(UnknownNameError, match="mmol/L"):
+        units.in_unit(cgm, "mol/L")

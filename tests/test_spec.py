@@ -13,7 +13,8 @@ import torch
 
 from twingym.scenarios import Constraint, Intervention, Rule, Variable, get, load, names, register
 from twingym.scenarios.constraint import Enforce
-from twingym.scenarios.scenario import Metric, Scenario
+from twingym.scenarios.metric import Metric
+from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, people, split_of
 from twingym.twins.errors import CohortError, SpecError, UnknownNameError
