@@ -31,8 +31,8 @@ def run(args: Args) -> None:
         f"One step is {scenario.dt:g} {scenario.dt_unit}; {scenario.horizon} steps are a training episode, verdicts "
         f"are reached over {scenario.judged_horizon}."
     )
-    for part in (variables(scenario), interventions(scenario), constraints(scenario), rules(scenario)):
-        page.print(part)
+    for part in (variables, interventions, constraints, metrics, rules):
+        page.print(part(scenario))
     for name, levels in scenario.group_levels.items():
         page.print(f"[bold]group[/] {name}: {', '.join(levels)}  {scenario.variable(name).about}")
     if scenario.parameters is not None:
@@ -79,14 +79,26 @@ def constraints(scenario: Scenario) -> Table:
     return found
 
 
+def metrics(scenario: Scenario) -> Table:
+    """Return the table of what is reported without a limit."""
+    found = table("what is reported besides", "name", "unit", "over an episode", "better", "about")
+    for m in scenario.metrics:
+        found.add_row(m.name, m.unit, m.how, m.better, m.about)
+    return found
+
+
 def rules(scenario: Scenario) -> Table:
     """Return the table of rule baselines."""
-    found = table("rule baselines", "name", "settings", "about")
+    found = table("rule baselines", "name", "settings", "found by trying", "about")
     for name, rule in scenario.rules.items():
         settings = ", ".join(
-            f"{key}={value:g}" for key, value in rule.settings.items() if isinstance(value, int | float)
+            f"{key} {value:g} {rule.units.get(key, '')}".strip()
+            for key, value in rule.settings.items()
+            if isinstance(value, int | float)
         )
-        found.add_row(name + (" (baseline)" if name == scenario.baseline else ""), settings, rule.about)
+        tried = ", ".join(f"{key} {min(values):g} to {max(values):g}" for key, values in rule.grid.items())
+        whose = f"{tried} for each person" if rule.per_person else tried
+        found.add_row(name + (" (baseline)" if name == scenario.baseline else ""), settings, whose, rule.about)
     return found
 
 

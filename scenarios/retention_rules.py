@@ -234,6 +234,8 @@ def blanket(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[
     return {"contact": np.full(len(now["tenure"]), float(COUPON))}
 
 
+# Levels of contact have no unit.
+UNITS = {"k": "weeks", "after": "weeks", "until": "weeks", "gap": "weeks", "least": "chance"}
 WAYS_GRID = {"phone_contact": (float(NONE), float(EMAIL), float(CALL))}
 RULES = {
     "never": Rule(never, about="No contact: the BG/NBD model as published."),
@@ -241,18 +243,21 @@ RULES = {
         every_k_weeks,
         {"k": 4.0, **WAYS},
         grid={"k": (1.0, 2.0, 4.0, 8.0, 13.0), **WAYS_GRID},
+        units=UNITS,
         about="The same for everybody, every k weeks.",
     ),
     "recency": Rule(
         recency,
         {"after": 0.0, "until": 1.0, "gap": 2.0, **WAYS},
         grid={"after": (0.0, 2.0, 4.0), "until": (1.0, 2.0, 4.0, 8.0, 26.0), "gap": (1.0, 2.0, 4.0), **WAYS_GRID},
+        units=UNITS,
         about="By weeks since the last purchase, as in Neslin et al. 2013 (J. Acad. Mark. Sci. 41:320).",
     ),
     "p_alive": Rule(
         probably_alive,
         {"least": 0.7, "gap": 8.0, **WAYS},
         grid={"least": (0.3, 0.5, 0.7, 0.8, 0.9), "gap": (1.0, 2.0, 4.0, 8.0), **WAYS_GRID},
+        units=UNITS,
         about="By BG/NBD's chance to be alive, which is 1 before the first repeat purchase (Fader, Hardie, Lee 2008).",
     ),
     "blanket": Rule(blanket, about="A coupon for everybody every week: what the limits are there to prevent."),

@@ -25,6 +25,7 @@ class Rule:
         grid: Values worth trying for some settings; what tuning searches.
         per_person: Whether the grid is searched for each person (on other days) before the rule is judged.
         memory: Names of numbers it remembers between steps; they begin at zero.
+        units: Units of the settings that have one.
         about: One sentence with the source.
     """
 
@@ -33,6 +34,7 @@ class Rule:
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     per_person: bool = False
     memory: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
     about: str = ""
 
     def with_settings(self, **settings: float | Floats) -> Rule:
