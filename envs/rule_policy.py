@@ -12,7 +12,7 @@ from twingym.envs.layout import Observation, ObservationLayout
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Cohort
-from twingym.twins.errors import CohortError
+from twingym.twins.errors import CohortError, SpecError
 from twingym.twins.scales import Floats
 
 Memory = tuple[NDArray[np.float64], ...]
@@ -49,12 +49,19 @@ class RulePolicy:
 
         Raises:
             UnknownNameError: If there is no such rule or setting.
+            SpecError: If the rule has settings of each person's own, and they are not given.
         """
         self.rule = scenario.rule(rule) if isinstance(rule, str) else rule
-        self.name = next((name for name, known in scenario.rules.items() if known.act is self.rule.act), "rule")
+        self.name = _name(scenario, self.rule)
         self._by_id = {name: s for name, s in (settings or {}).items() if isinstance(s, Mapping)}
         shared = {name: s for name, s in (settings or {}).items() if not isinstance(s, Mapping)}
         self.rule = self.rule.with_settings(**shared, **dict.fromkeys(self._by_id, float("nan")))
+        own = [name for name in self.rule.grid if name in self._by_id or np.ndim(self.rule.settings.get(name, 0.0)) > 0]
+        if self.rule.per_person and not own:
+            raise SpecError(
+                f"rule {self.name!r} has {', '.join(self.rule.grid)} of each person's own, which are not given. Find "
+                f"them with twingym.evaluation.tune(scenario, {self.name!r}, ids)."
+            )
         self._layout = ObservationLayout(scenario, observation)
         self._actions = ActionMap(scenario)
 
@@ -112,3 +119,9 @@ class RulePolicy:
             else np.broadcast_to(np.asarray(episode_start, bool), (people,))
         )
         return {name: np.where(fresh, 0.0, kept) for name, kept in zip(self.rule.memory, state, strict=True)}
+
+
+def _name(scenario: Scenario, rule: Rule) -> str:
+    """Return what the scenario calls a rule, whatever its settings; two of its rules may act alike."""
+    alike = (n for n, known in scenario.rules.items() if (known.act, known.per_person) == (rule.act, rule.per_person))
+    return next(alike, "rule")

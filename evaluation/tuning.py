@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def tune(
         return RulePolicy(found, searched, own)
     together = np.array([estimator(primary)(costs[:, [g]]).value for g in range(len(points))])
     shared = points[_best(rewards.mean(axis=0), together, limit_of(primary))]
-    return RulePolicy(found, searched.with_settings(**shared))
+    return RulePolicy(found, replace(searched, per_person=False).with_settings(**shared))
 
 
 def grid_points(rule: Rule) -> list[dict[str, float]]:

@@ -140,8 +140,11 @@ def _constraints(s: Scenario) -> Iterator[Check]:
 
 def _rules(s: Scenario) -> Iterator[Check]:
     yield Check(s.baseline in s.rules, "baseline", s.baseline, f"one of the rules {sorted(s.rules)}")
+    shared = "a rule with the same settings for everybody"
+    yield Check(not s.rules[s.baseline].per_person, "baseline", s.baseline, shared)
     for name, weight in s.behaviour.items():
         yield Check(name in s.rules, "behaviour", name, f"weights by rule name, from {sorted(s.rules)}")
+        yield Check(not s.rules[name].per_person, "behaviour", name, shared)
         yield Check(0 <= weight < math.inf, f"behaviour[{name}]", weight, "a weight of 0 or more")
     weighed = sum(s.behaviour.values()) > 0
     yield Check(weighed, "behaviour", dict(s.behaviour), "at least one rule with a positive weight")

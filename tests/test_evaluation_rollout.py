@@ -309,6 +309,15 @@ def test_tuning_each_person_looks_their_setting_up_when_they_are_met() -> None:
         evaluate(policy, NUDGE, people("test", 61))
 
 
+def test_a_rule_with_own_settings_is_refused_until_they_are_found() -> None:
+    with pytest.raises(SpecError, match=r"basal_bolus_tuned.*tune\(scenario"):
+        RulePolicy(GLUCOSE, "basal_bolus_tuned")
+    found = tune(GLUCOSE, "basal_bolus_tuned", IDS[:3], horizon=12)
+    assert found.name == "basal_bolus_tuned"
+    alike = tune(GLUCOSE, "basal_bolus_tuned", IDS[:3], horizon=12, per_person=False)
+    assert isinstance(alike.rule.settings["carb_factor"], float)
+
+
 def test_tuning_sees_other_days_than_the_judged_ones() -> None:
     seen = []
 
