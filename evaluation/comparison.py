@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twingym.evaluation.bounds import LEVEL, Estimate, mean_of, over_training
-from twingym.evaluation.disparity import fairness
+from twingym.evaluation.disparity import fairness, gap_change, group_changes
 from twingym.evaluation.episodes import Evaluation, checked_alike, pooled
 from twingym.evaluation.verdict import overall, verdicts
 from twingym.scenarios.scenario import Scenario
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Runs = Evaluation | Sequence[Evaluation]
 TWIN, REFERENCE = "transformer", "reference"
+DIFFERENCE = f"{TWIN} - {REFERENCE}"
 OVERALL = "overall"
 
 
@@ -33,7 +34,8 @@ class Comparison:
             ``constraint``, ``gain``, ``exploitation`` or ``verdict``), ``unit``, ``estimate``, ``low``, ``high`` (95 %
             interval of a measure; one-sided 95 % bounds of a constraint), ``limit``, ``verdict``.
         verdicts: The verdict tables of all, with ``policy`` and ``dynamics``.
-        groups: The fairness tables by group of all, the same way.
+        groups: The fairness tables by group of all, the same way; where ``dynamics`` is ``transformer - reference``,
+            what the twin model promised each group beyond the reference.
         gaps: The gaps between groups of all, the same way.
     """
 
@@ -101,7 +103,10 @@ def compare(evaluations: Mapping[str, Mapping[str, Runs]], level: float = LEVEL)
         found = (*_measured(several), *_gained(several, baseline), *_constrained(table, level))
         rows += [{**key, **row} for row in found]
         if place == TWIN and (policy, REFERENCE) in runs:
-            rows += [{**key, **row} for row in _promised(several, runs[policy, REFERENCE], level)]
+            kept = runs[policy, REFERENCE]
+            rows += [{**key, **row} for row in _promised(several, kept, level)]
+            beyond = group_changes(pooled(several), pooled(kept))
+            by_group.append(beyond.assign(policy=policy, dynamics=DIFFERENCE))
         fair = fairness(pooled(several), pooled(baseline) if baseline else None)
         for tables, part in ((judged, table), (by_group, fair.groups), (apart, fair.gaps)):
             tables.append(part.assign(**key)[[*key, *part.columns]])
@@ -119,7 +124,8 @@ def exploitation(twin: Runs, reference: Runs, level: float = LEVEL) -> pd.DataFr
         level: Confidence of the two-sided interval.
 
     Returns:
-        One row per measure: ``quantity``, ``what`` (``exploitation``), ``unit``, ``estimate``, ``low``, ``high``.
+        One row per measure, cost and gap between groups: ``quantity``, ``what`` (``exploitation``), ``unit``,
+        ``estimate``, ``low``, ``high``.
 
     Raises:
         SpecError: If they are not pairs.
@@ -138,6 +144,10 @@ def _promised(promised: Sequence[Evaluation], kept: Sequence[Evaluation], level:
     for name, unit in _measures(promised[0].scenario).items():
         pairs = [mean_of((a.measure(name) - b.measure(name)).mean(axis=1)) for a, b in zip(promised, kept, strict=True)]
         rows.append({"what": "exploitation", **_interval(name, unit, over_training(pairs), level)})
+    for gap in (c for c in promised[0].scenario.constraints if c.kind == "group_gap"):
+        change, low, high = gap_change(pooled(promised), pooled(kept), str(gap.trait), str(gap.metric), level)
+        row = {"quantity": gap.name, "unit": gap.unit, "estimate": change, "low": low, "high": high}
+        rows.append({"what": "exploitation", **row})
     return rows
 
 
@@ -148,7 +158,7 @@ def _several(run: Runs) -> list[Evaluation]:
 def _measures(scenario: Scenario) -> dict[str, str]:
     """Return the measures that are compared, and their units."""
     units = {RETURN_METRIC: "", **{m.name: m.unit for m in scenario.metrics}}
-    return units | {c.name: c.unit for c in scenario.costs if c.kind != "chance"}
+    return units | {c.name: "share of people" if c.kind == "chance" else c.unit for c in scenario.costs}
 
 
 def _interval(name: str, unit: str, estimate: Estimate, level: float) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,10 @@ class Measures:
     amounts: Floats
     per: Floats
 
+    def only(self, names: Sequence[str]) -> Floats:
+        """Return the numbers of some measures, shape (N, len(names))."""
+        return self.amounts[:, [self.names.index(name) for name in names]]
+
     def linearised(self, measure: int, groups: Iterable[Rows]) -> Floats:
         """Return one number per person, shape (N,), whose group means are the groups' values, with the same spread."""
         amounts, per = self.amounts[:, measure], self.per[:, measure]
@@ -107,6 +111,41 @@ def fairness(evaluation: Evaluation, baseline: Evaluation | None = None, toleran
     return Fairness(pd.DataFrame(rows), table)
 
 
+def group_changes(evaluation: Evaluation, other: Evaluation) -> pd.DataFrame:
+    """Return how much more of each measure each group got here than in the ``other`` evaluation of the same people.
+
+    Returns:
+        A table as :attr:`Fairness.groups`; estimates and intervals are those of differences, paired by person.
+    """
+    import pandas as pd
+
+    here, there = measures_of(evaluation), measures_of(other)
+    names = [name for name in here.names if name in there.names and name != BENEFIT_RATE]
+    change = here.only(names) - there.only(names)
+    measures = Measures(tuple(names), change, np.ones_like(change))
+    partitions = {trait: groups_of(evaluation.labels(trait)) for trait in evaluation.partitions}
+    rows: list[dict[str, object]] = []
+    for trait, groups in {EVERYBODY: {EVERYBODY: np.arange(len(change))}, **partitions}.items():
+        rows += _group_rows(evaluation, trait, groups, measures, _drawn(measures, groups), shares=False)
+    return pd.DataFrame(rows)
+
+
+def gap_change(
+    evaluation: Evaluation, other: Evaluation, trait: str, measure: str, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Return how much greater a gap between groups is here than in the ``other`` evaluation of the same people.
+
+    Returns:
+        The difference of the gaps and its two-sided interval; people are resampled within groups, in both alike.
+    """
+    both = np.stack([e.measure(measure).mean(axis=1) for e in (evaluation, other)], axis=1)  # (N, 2)
+    drawn = bootstrap(both, list(groups_of(evaluation.labels(trait)).values()))
+    here, there = max_gap(drawn.value)
+    resampled = max_gap(drawn.values)  # (B, 2)
+    low, high = np.quantile(resampled[:, 0] - resampled[:, 1], [0.5 - level / 2, 0.5 + level / 2])
+    return float(here - there), float(low), float(high)
+
+
 def measures_of(evaluation: Evaluation, baseline: Evaluation | None = None, tolerance: float = 0.0) -> Measures:
     """Return every measure that is known for everybody, people by ascending id."""
     scenario = evaluation.scenario
@@ -131,7 +170,13 @@ def _drawn(measures: Measures, groups: Mapping[str, Rows]) -> Replicates:
 
 
 def _group_rows(
-    evaluation: Evaluation, trait: str, groups: Mapping[str, Rows], measures: Measures, drawn: Replicates
+    evaluation: Evaluation,
+    trait: str,
+    groups: Mapping[str, Rows],
+    measures: Measures,
+    drawn: Replicates,
+    *,
+    shares: bool = True,
 ) -> list[dict[str, object]]:
     low, high = drawn.interval(LEVEL)
     found: list[dict[str, object]] = []
@@ -140,7 +185,7 @@ def _group_rows(
         for m, name in enumerate(measures.names):
             values = measures.amounts[rows, m]
             interval = low[g, m], high[g, m]
-            if name != BENEFIT_RATE and np.isin(values, (0.0, 1.0)).all():
+            if shares and name != BENEFIT_RATE and np.isin(values, (0.0, 1.0)).all():
                 share = share_of(values)  # exact, where a bootstrap of few ones or none says nothing
                 interval = share.interval()
             row = {"trait": trait, "group": group, "measure": name, "n": len(rows), "few": len(rows) < FEW}

@@ -328,6 +328,34 @@ def test_the_exploitation_gap_is_paired() -> None:
     assert row["low"] < 3.0 < row["high"]
 
 
+def test_what_the_twin_model_promised_is_said_of_costs_gaps_and_groups_too() -> None:
+    generator = np.random.default_rng(12)
+    scenario = judged_by(
+        Constraint("rate", zero, 1.0, primary=True), Constraint("hurt", zero, 2.0, kind="chance", risk=0.1)
+    )
+    young = np.arange(90) % 3 == 0
+    person = generator.normal(0.0, 50.0, 90)
+    hurt = np.where(np.arange(90) < 9, 3.0, 0.0)
+    kept = evaluation(scenario, "reference", cost_hurt=hurt, cost_rate=np.full(90, 6.0), **{"return": person})
+    told = {"return": person + np.where(young, 8.0, 2.0) + generator.normal(0.0, 0.1, 90)}
+    promised = evaluation(scenario, "transformer", cost_hurt=np.zeros(90), cost_rate=np.full(90, 3.0), **told)
+    rows = exploitation(promised, kept).set_index("quantity")
+    assert rows.loc["rate", "estimate"] == pytest.approx(-3.0 / STEPS)
+    assert rows.loc["hurt", "estimate"] == pytest.approx(-0.1)
+    assert rows.loc["hurt", "high"] < 0.0
+    gaps = [fairness(e).gaps.query("measure == 'return'")["gap"].iloc[0] for e in (promised, kept)]
+    assert rows.loc["no_gap", "estimate"] == pytest.approx(gaps[0] - gaps[1])
+    assert rows.loc["no_gap", "low"] <= rows.loc["no_gap", "estimate"] <= rows.loc["no_gap", "high"]
+
+    groups = compare({"new": {"reference": kept, "transformer": promised}}).groups
+    beyond = groups[groups["dynamics"] == "transformer - reference"].set_index(["group", "measure"])
+    assert beyond.loc[("young", "return"), "estimate"] == pytest.approx(8.0, abs=0.1)
+    assert beyond.loc[("old", "return"), "estimate"] == pytest.approx(2.0, abs=0.1)
+    assert beyond.loc[("young", "return"), "high"] - beyond.loc[("young", "return"), "low"] < 0.2  # paired
+    assert beyond.loc[("all", "hurt"), "estimate"] == pytest.approx(-0.1)
+    assert beyond.loc[("all", "hurt"), "low"] < -0.1 < beyond.loc[("all", "hurt"), "high"] < 0.0
+
+
 def test_one_table_puts_policies_side_by_side() -> None:
     generator = np.random.default_rng(11)
 
