@@ -108,4 +108,5 @@ def summary(metric: Metric, people: int) -> Summary:
     """Return what collects the values of a metric for so many people."""
     if metric.how == "spells":
         return Spells(people, metric.lasting, metric.per)
-    return {"mean": Mean, "sum": Total, "variation": Variation}[metric.how](people)
+    others: dict[str, type[Mean | Total | Variation]] = {"mean": Mean, "sum": Total, "variation": Variation}
+    return others[metric.how](people)
