@@ -17,7 +17,11 @@ from twingym.twins.noise import Stream, uniforms
 GLUCOSE = get("Glucose-v0")
 NUDGE = get(Path(__file__).parent / "nudge_scenario.py")
 SCENARIOS = [pytest.param(GLUCOSE, id="Glucose"), pytest.param(NUDGE, id="Nudge")]
-RULES = {"Glucose-v0": "low_glucose_suspend", "Nudge-v0": "always"}
+WORLDS = [
+    *(pytest.param(s, d, id=f"{s.id}-{d}") for s in (GLUCOSE, get("Retention-v0")) for d in ("reference", "transformer")),
+    pytest.param(NUDGE, "reference", id="Nudge-reference"),
+]
+RULES = {"Glucose-v0": "low_glucose_suspend", "Retention-v0": "blanket", "Nudge-v0": "always"}
 
 
 def live(env, steps, seed=None, options=None, factor=1.0):
@@ -46,11 +50,11 @@ def same(one, other) -> bool:
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(("scenario", "dynamics"), WORLDS)
 @pytest.mark.parametrize("autoreset", ["same_step", "next_step"])
-def test_one_seed_gives_one_history_through_autoresets(scenario, autoreset) -> None:
+def test_one_seed_gives_one_history_through_autoresets(scenario, dynamics, autoreset) -> None:
     def env():
-        return TwinVectorEnv(scenario, 6, dynamics="reference", horizon=10, autoreset=autoreset)
+        return TwinVectorEnv(scenario, 6, dynamics=dynamics, horizon=10, autoreset=autoreset)
 
     used = env()
     live(used, 7, seed=99)
