@@ -9,11 +9,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from twingym.agents.export import ExportedPolicy, load_policy
+from twingym.agents.export import ExportedPolicy
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console
-from twingym.experiments.judging import BenchArgs
+from twingym.experiments.judging import BenchArgs, policy_of
 from twingym.experiments.report import report
 from twingym.experiments.run_dir import EVENTS, RunDir, scenario_of
 from twingym.experiments.train import board, facts
@@ -41,7 +41,7 @@ def run(args: Args) -> None:
     page = console()
     trained = by_name([RunDir.open(path) for path in args.runs])
     scenario = scenario_in_common(list(trained.values()), args.env)
-    loaded: dict[str, ExportedPolicy] = {name: checked(training, scenario) for name, training in trained.items()}
+    loaded: dict[str, ExportedPolicy] = {name: policy_of(training, scenario) for name, training in trained.items()}
     bench = args.bench(scenario)
     policies: dict[str, Policy] = {**loaded, **bench.rules(args.rules)}
     folder = args.new_run(VERB, scenario)
@@ -92,13 +92,6 @@ def scenario_in_common(trained: list[RunDir], env: str | None) -> Scenario:
     if env is not None and registry.get(env).fingerprint() != scenarios[0].fingerprint():
         raise SpecError(f"env is {env!r}, but the runs are on scenario {scenarios[0].id!r}; leave env out.")
     return scenarios[0]
-
-
-def checked(training: RunDir, scenario: Scenario) -> ExportedPolicy:
-    """Load the exported policy of a run."""
-    policy = load_policy(training.path)
-    policy.check(scenario)
-    return policy
 
 
 if __name__ == "__main__":

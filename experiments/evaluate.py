@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from twingym.agents.export import load_policy
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console
-from twingym.experiments.judging import BenchArgs
+from twingym.experiments.judging import BenchArgs, policy_of
 from twingym.experiments.report import report
 from twingym.experiments.run_dir import RunDir, scenario_of
 from twingym.experiments.train import facts
@@ -43,9 +42,7 @@ def run(args: Args) -> None:
     bench = args.bench(scenario)
     policies: dict[str, Policy] = {}
     if trained:
-        policy = load_policy(trained.path)
-        policy.check(scenario)
-        policies[trained.name] = policy
+        policies[trained.name] = policy_of(trained, scenario)
     if args.rule:
         policies |= bench.rules([args.rule])
     folder = args.new_run(VERB, scenario)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.envs.dynamics import resolve
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.comparison import REFERENCE, TWIN
@@ -160,6 +161,19 @@ class BenchArgs:
             self.out or free_path(self.log_folder, verb, scenario.id),
             {"verb": verb, "args": plain(self), **describe(scenario)},
         )
+
+
+def policy_of(training: RunDir, scenario: Scenario) -> ExportedPolicy:
+    """Load the exported policy of a run whose files are what they were when it was finished.
+
+    Raises:
+        ManifestError: If a file was changed or is missing.
+        WeightsError: If there is no policy, or it was trained on other observations.
+    """
+    training.verify()
+    policy = load_policy(training.path)
+    policy.check(scenario)
+    return policy
 
 
 def has_twin(scenario: Scenario, weights: Path | None = None) -> bool:

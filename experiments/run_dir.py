@@ -118,11 +118,13 @@ class RunDir:
         self.write(MANIFEST, json.dumps(hashes, indent=1) + "\n")
 
     def verify(self) -> None:
-        """Compare the files with the manifest.
+        """Compare the files with the manifest, if the run was finished and has one.
 
         Raises:
             ManifestError: If a file was changed or is missing; names it.
         """
+        if not (self.path / MANIFEST).is_file():
+            return
         for name, digest in json.loads((self.path / MANIFEST).read_text(encoding="utf-8")).items():
             path = self.path / name
             if not path.is_file() or sha256(path) != digest:

@@ -272,16 +272,21 @@ def test_a_scenario_that_is_not_that_of_the_runs_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("sealed", "message"), [(True, "it differs from manifest"), (False, "is corrupt: its SHA-256")]
+)
 def test_a_corrupt_policy_is_refused(
-    run: RunDir, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str], sealed: bool, message: str
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
+    if not sealed:  # stopped while it was judged
+        (copy / "manifest.json").unlink()
     blob = bytearray((copy / "policy" / "policy.safetensors").read_bytes())
     blob[-3] ^= 8
     (copy / "policy" / "policy.safetensors").write_bytes(bytes(blob))
     assert twingym("evaluate", "--run", str(copy), "--log-folder", str(tmp_path / "runs")) == 2
-    assert "is corrupt: its SHA-256" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 
