@@ -7,7 +7,8 @@ from scipy.special import ndtri
 
 from twingym.scenarios import Constraint, Intervention, Rule, Scenario, Step, Values, Variable
 from twingym.scenarios.rule import Settings
-from twingym.twins.cohort import Cohort, Population, Rows
+from twingym.twins.cohort import Cohort, Population
+from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.scales import Floats
 
 POWELL = "Powell et al. 1977, Am. Rev. Respir. Dis. 116:17 (clearance, volume, smoking)"
@@ -23,7 +24,7 @@ def draw(numbers: Floats, fixed: Mapping[str, float]) -> tuple[Named, Named]:
     return {"smoking": smoking}, {"clearance": np.where(smoking, 0.063, 0.040) * spread}
 
 
-class Reference:
+class Reference(ArrayDynamics):
     """One compartment of 0.47 L/kg, solved exactly; the state is (2, N): true level and clearance."""
 
     noise_width = 1
@@ -38,15 +39,6 @@ class Reference:
         balance = action[:, 0] / clearance
         level = balance + (level - balance) * np.exp(-4.0 * clearance / 0.47)
         return self._seen(np.stack([level, clearance]), noise)
-
-    def restart(self, state: Floats, rows: Rows, cohort: Cohort, inputs: Floats, noise: Floats) -> Moved:
-        """Put new people into ``rows``."""
-        state[:, rows], observed = self.initial(cohort, inputs, noise)
-        return state, observed
-
-    def take(self, state: Floats, rows: Rows) -> Floats:
-        """Copy the people in ``rows``."""
-        return state[:, rows]
 
     def _seen(self, state: Floats, noise: Floats) -> Moved:
         return state, (state[0] * np.exp(0.1 * ndtri(noise[:, 0])))[:, None]  # the laboratory errs by a tenth

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Values
-from twingym.twins.errors import unknown
+from twingym.twins.errors import SpecError, unknown
 from twingym.twins.scales import Floats, ScaleKind
 from twingym.twins.variables import Variable
 
@@ -109,8 +109,17 @@ class ObservationLayout:
             block[row] = self._numbers[row][0].to_unit(block[row])
 
     def decode(self, observations: Observations) -> Values:
-        """Turn observations (N, D) back into values by name, each (N,), physical units."""
+        """Turn observations (N, D) back into values by name, each (N,), physical units.
+
+        Raises:
+            SpecError: If they have another number of columns.
+        """
         columns = np.asarray(observations, dtype=np.float64).T
+        if len(columns) != len(self.names):
+            raise SpecError(
+                f"observations have {len(columns)} columns; allowed: the scenario's {len(self.names)}, "
+                f"{', '.join(self.names)}."
+            )
         found = Values()
         for variable, start in self._one_hot:
             found[variable.name] = columns[start : start + len(variable.levels)].argmax(axis=0).astype(np.float64)

@@ -71,6 +71,33 @@ class Dynamics(Protocol):
         ...
 
 
+class ArrayDynamics:
+    """A dynamics whose state is one array, (K, N), of K numbers about each of N people; only two methods are left."""
+
+    noise_width = 0
+
+    def initial(self, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[Floats, Floats]:
+        """Begin a course for every person; see :class:`Dynamics`."""
+        raise NotImplementedError
+
+    def step(self, state: Floats, action: Floats, inputs: Floats, noise: Floats) -> tuple[Floats, Floats]:
+        """Move everyone one time step; see :class:`Dynamics`."""
+        raise NotImplementedError
+
+    def restart(
+        self, state: Floats, rows: Rows, cohort: Cohort, inputs: Floats, noise: Floats
+    ) -> tuple[Floats, Floats]:
+        """Begin new courses in ``rows``; see :class:`Dynamics`."""
+        fresh, observed = self.initial(cohort, inputs, noise)
+        state = state.copy()
+        state[:, rows] = fresh
+        return state, observed
+
+    def take(self, state: Floats, rows: Rows) -> Floats:
+        """Copy ``rows``; see :class:`Dynamics`."""
+        return state[:, rows]
+
+
 @runtime_checkable
 class Uncertain(Protocol):
     """A dynamics that knows how little it knows: several heads, each person bound to one for an episode.
