@@ -14,7 +14,7 @@ from twingym.envs.vector import TwinVectorEnv
 from twingym.scenarios import get
 from twingym.scenarios.rule import Rule
 from twingym.twins.cohort import people
-from twingym.twins.errors import ActionError, CohortError, UnknownNameError
+from twingym.twins.errors import ActionError, CohortError, SpecError, UnknownNameError
 
 GLUCOSE = get("Glucose-v0")
 NUDGE = get(Path(__file__).parent / "nudge_scenario.py")
@@ -167,7 +167,12 @@ def test_settings_per_person_are_looked_up_by_id() -> None:
         policy.meet(env.cohort)
 
 
+def test_observations_of_another_scenario_are_refused() -> None:
+    with pytest.raises(SpecError, match=r"7 columns; allowed: the scenario's 14, weight, basal"):
+        RulePolicy(GLUCOSE, "basal_bolus").predict(np.zeros((3, 7), np.float32))
+
+
 def test_rules_may_not_read_what_is_hidden() -> None:
     peeking = Rule(lambda now, memory, settings: {"insulin": now["glucose"]})
     with pytest.raises(UnknownNameError, match="unknown variable 'glucose'"):
-        RulePolicy(GLUCOSE, peeking).predict(np.zeros((1, 12), np.float32))
+        RulePolicy(GLUCOSE, peeking).predict(np.zeros((1, len(ObservationLayout(GLUCOSE).names)), np.float32))
