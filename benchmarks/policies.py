@@ -54,7 +54,7 @@ class Args:
     judged_on_twin: int = 0
     """Held-out people on the twin model; default: as many, but 20,000 where an episode is short."""
     tuned: int = 0
-    """People that shared settings of rules are tuned on; default: 100, or 10,000 where an episode is short."""
+    """People that shared settings of rules are tuned on; default: 200, or 10,000 where an episode is short."""
 
 
 def trained(scenario: Scenario, seed: int, folder: Path, dynamics: str = TWIN) -> Policy:
@@ -108,7 +108,7 @@ def main(args: Args) -> None:
     for env in args.envs:
         scenario = get(env)
         short = scenario.judged_horizon <= 1000
-        policies = rules(scenario, args.tuned or (10_000 if short else 100))
+        policies = rules(scenario, args.tuned or (10_000 if short else 200))
         kept = args.runs / scenario.id / f"twins_{origin(scenario)}"
         for seed in args.seeds:
             policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, kept / f"seed_{seed}")

@@ -136,9 +136,21 @@ SCENARIO = Scenario(
         Variable(
             "iob", "share of daily insulin", 0.0, 1.0, scale="log", knee=0.05, about="Insulin on board, basal included."
         ),
+        Variable(
+            "iob_entering",
+            "share of daily insulin",
+            0.0,
+            1.0,
+            scale="log",
+            knee=0.05,
+            about="Insulin on board that has left the place of injection and enters the blood.",
+        ),
         Variable("last_insulin", "times basal", 0.0, 128.0, scale="log", knee=0.1, about="The last rate."),
         Variable(
-            "carbs_on_board", "g", 0.0, 400.0, scale="log", knee=20.0, about="Announced carbohydrates not yet absorbed."
+            "carbs_on_board", "g", 0.0, 400.0, scale="log", knee=20.0, about="Announced carbohydrates in the stomach."
+        ),
+        Variable(
+            "carbs_entering", "g", 0.0, 400.0, scale="log", knee=20.0, about="Announced carbohydrates in the bowel."
         ),
         Variable("smooth_cgm", "mg/dL", *SENSOR_RANGE, about="Sensor glucose, exponentially smoothed over 15 min."),
         Variable("change_15", "mg/dL", -150.0, 150.0, about="Change of sensor glucose over 15 min."),
@@ -220,7 +232,8 @@ SCENARIO = Scenario(
     reference=GlucoseReference,
     rules=RULES,
     baseline="basal_bolus",
-    behaviour={"basal_bolus": 4.0, "low_glucose_suspend": 2.0, "pid": 2.0, "constant_basal": 1.0},
+    # The closed loop comes near to what agents learn: where a model has seen nothing they exploit it.
+    behaviour={"basal_bolus": 3.0, "low_glucose_suspend": 2.0, "closed_loop": 4.0, "pid": 2.0, "constant_basal": 1.0},
     band={"cgm": (70.0, 180.0)},
     window=72,
     fidelity=PLAN,

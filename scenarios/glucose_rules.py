@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from twingym.scenarios.glucose_reference import DAILY_PER_BASAL, STEP_MINUTES
-from twingym.scenarios.hovorka import INSULIN_TIME
+from twingym.scenarios.hovorka import CARB_TIME, INSULIN_TIME
 from twingym.scenarios.meals import STEPS_PER_DAY
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.scenario import Bookkeeping
@@ -15,7 +15,7 @@ from twingym.scenarios.step import Step, Values
 from twingym.twins.scales import Floats
 
 STEPS_PER_HOUR = 60 // STEP_MINUTES
-CARB_DECAY = np.exp(-STEP_MINUTES / 40.0)  # of carbohydrates still to appear; 40 min as in Hovorka's gut
+CARB_DECAY = np.exp(-STEP_MINUTES / CARB_TIME)
 TREND_DECAY = np.exp(-STEP_MINUTES / 15.0)  # of the smoothed glucose; 15 min
 INSULIN_DECAY = np.exp(-STEP_MINUTES / INSULIN_TIME)
 
@@ -33,21 +33,26 @@ def start(now: Values) -> dict[str, Floats]:
     n = len(now["cgm"])
     basal_share = now["basal"] * INSULIN_TIME / 60.0 / daily_insulin(now)
     zeros = np.zeros(n)
-    memory = {"depot1": basal_share, "depot2": basal_share, "cob": zeros, "steps": zeros}
+    memory = {"depot1": basal_share, "depot2": basal_share, "gut1": zeros, "gut2": zeros, "steps": zeros}
     memory["past"] = np.repeat(now["cgm"][:, None], 6, axis=1)  # (N, 6): the last half hour, oldest first
     memory["smooth"] = now["cgm"].copy()
     return {**memory, **_shown(memory, now["cgm"], zeros), "last_insulin": np.ones(n)}
 
 
 def update(memory: Mapping[str, Floats], step: Step) -> dict[str, Floats]:
-    """Counters after a step; insulin on board follows Hovorka's two depots with the population's time constant."""
+    """Counters after a step; insulin and announced carbohydrates pass Hovorka's two depots each, at usual speed.
+
+    What is in a second depot enters the blood now, what is in the first will do so later: a sum would not tell.
+    """
     dose = step.delivered["insulin"] / STEPS_PER_HOUR / daily_insulin(step.before)
     depot1 = memory["depot1"] + dose
+    gut1 = memory["gut1"] + step.before["announced"]
     cgm = step.after["cgm"]
     kept = {
         "depot2": INSULIN_DECAY * (memory["depot2"] + STEP_MINUTES / INSULIN_TIME * depot1),
         "depot1": INSULIN_DECAY * depot1,
-        "cob": CARB_DECAY * (memory["cob"] + step.before["announced"]),
+        "gut2": CARB_DECAY * (memory["gut2"] + STEP_MINUTES / CARB_TIME * gut1),
+        "gut1": CARB_DECAY * gut1,
         "steps": memory["steps"] + 1.0,
         "past": np.concatenate([memory["past"][:, 1:], step.before["cgm"][:, None]], axis=1),
         "smooth": TREND_DECAY * memory["smooth"] + (1.0 - TREND_DECAY) * cgm,
@@ -60,7 +65,9 @@ def _shown(memory: Mapping[str, Floats], cgm: Floats, steps: Floats) -> dict[str
     angle = 2.0 * np.pi * (steps % STEPS_PER_DAY) / STEPS_PER_DAY
     return {
         "iob": memory["depot1"] + memory["depot2"],
-        "carbs_on_board": memory["cob"],
+        "iob_entering": memory["depot2"],
+        "carbs_on_board": memory["gut1"],
+        "carbs_entering": memory["gut2"],
         "smooth_cgm": memory["smooth"],
         "change_15": cgm - memory["past"][:, 3],
         "change_30": cgm - memory["past"][:, 0],
@@ -75,6 +82,9 @@ BOOKKEEPING = Bookkeeping(start, update)
 
 BASAL_SHARE = 2.0 * INSULIN_TIME / 60.0 / (DAILY_PER_BASAL * 24.0)  # insulin on board at rest, share of daily insulin
 BOLUS_SETTINGS = {"carb_factor": 500.0, "correction_factor": 1800.0, "target": 140.0, "basal_factor": 1.0}
+# A carb ratio is the carb factor over daily insulin, how far a unit lowers glucose the correction factor over it.
+BOLUS_UNITS = {"carb_factor": "g", "correction_factor": "mg/dL", "target": "mg/dL", "basal_factor": "times basal"}
+LOWEST_TARGET = 80.0  # mg/dL before meals; American Diabetes Association, Standards of Care (80 to 130)
 
 
 def constant_basal(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
@@ -110,34 +120,75 @@ def pid(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str,
     return {"insulin": np.maximum(now["basal"] + gain - feedback, 0.0) + STEPS_PER_HOUR * meal}
 
 
+def closed_loop(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
+    """Every five minutes, some of what would bring glucose to target once all insulin and carbohydrates have acted."""
+    daily = daily_insulin(now)
+    lowered = settings["correction_factor"] / daily  # mg/dL by one unit
+    carbs = now["carbs_on_board"] + now["carbs_entering"] + now["announced"]
+    rise = carbs * settings["correction_factor"] / settings["carb_factor"]
+    fall = (now["iob"] - BASAL_SHARE) * daily * lowered
+    eventual = now["smooth_cgm"] + settings["trend"] * now["change_15"] + rise - fall
+    share = np.where(now["announced"] > 0.0, settings["meal_share"], settings["share"])
+    missing = share * (eventual - settings["target"]) / lowered
+    return {"insulin": np.maximum(now["basal"] + STEPS_PER_HOUR * missing, 0.0)}
+
+
 RULES = {
-    "constant_basal": Rule(constant_basal, {"factor": 1.0}, about="Basal insulin alone."),
+    "constant_basal": Rule(
+        constant_basal, {"factor": 1.0}, units={"factor": "times basal"}, about="Basal insulin alone."
+    ),
     "basal_bolus": Rule(
         basal_bolus,
         BOLUS_SETTINGS,
         grid={
-            "carb_factor": (300.0, 350.0, 400.0, 450.0, 500.0, 600.0, 700.0),
-            "correction_factor": (1500.0, 1800.0, 2200.0),
+            "carb_factor": (400.0, 450.0, 500.0, 525.0, 550.0, 575.0, 600.0, 650.0),
+            "correction_factor": (1200.0, 1500.0, 1800.0),
+            "target": (LOWEST_TARGET, 100.0, 120.0, 140.0),
         },
+        units=BOLUS_UNITS,
         about="Carb ratio 500 / daily insulin, correction 1800 / daily insulin, target 140 mg/dL (Walsh and Roberts).",
     ),
     "basal_bolus_tuned": Rule(
         basal_bolus,
-        BOLUS_SETTINGS,
+        {**BOLUS_SETTINGS, "target": LOWEST_TARGET},
         grid={
-            "carb_factor": (200.0, 250.0, 300.0, 350.0, 400.0, 450.0, 500.0, 600.0, 700.0),
-            "correction_factor": (1200.0, 1800.0, 2700.0),
+            "carb_factor": (300.0, 350.0, 400.0, 450.0, 475.0, 500.0, 525.0, 550.0, 575.0, 600.0, 650.0, 700.0),
+            "correction_factor": (1200.0, 1500.0, 1800.0),
         },
         per_person=True,
+        units=BOLUS_UNITS,
         about="Basal-bolus with ratio and correction factor found for each person on three other days.",
     ),
     "low_glucose_suspend": Rule(
-        low_glucose_suspend, {**BOLUS_SETTINGS, "suspend_below": 90.0}, about="Basal-bolus; insulin stops before a low."
+        low_glucose_suspend,
+        {**BOLUS_SETTINGS, "suspend_below": 90.0},
+        units={**BOLUS_UNITS, "suspend_below": "mg/dL"},
+        about="Basal-bolus; insulin stops before a low.",
+    ),
+    "closed_loop": Rule(
+        closed_loop,
+        {
+            "carb_factor": 500.0,
+            "correction_factor": 1800.0,
+            "target": 110.0,
+            "share": 0.3,
+            "meal_share": 1.0,
+            "trend": 1.0,
+        },
+        grid={
+            "carb_factor": (400.0, 450.0, 500.0),
+            "target": (100.0, 110.0, 120.0),
+            "meal_share": (1.0, 1.2),
+        },
+        units=BOLUS_UNITS,
+        about="Doses by where glucose will end up, in the manner of oref0 (Lewis and Leibrand 2016, J. Diabetes Sci. "
+        "Technol. 10:1411); shares and trend are assumptions.",
     ),
     "pid": Rule(
         pid,
         {"kp": 4e-4, "ki": 2e-5, "kd": 1e-3, "feedback": 0.5, "target": 120.0, "meal_share": 0.5, "carb_factor": 500.0},
         memory=("integral",),
+        units={"target": "mg/dL", "carb_factor": "g"},
         about="PID with insulin feedback in the manner of Steil et al. 2006 (Diabetes 55:3344); gains are assumptions.",
     ),
 }

@@ -10,7 +10,7 @@ import pytest
 from twingym.envs.rule_policy import RulePolicy
 from twingym.envs.tape import NoiseTape
 from twingym.envs.vector import TwinVectorEnv
-from twingym.scenarios import get
+from twingym.scenarios import get, load
 from twingym.twins.cohort import people
 from twingym.twins.noise import Stream, uniforms
 
@@ -18,10 +18,20 @@ GLUCOSE = get("Glucose-v0")
 NUDGE = get(Path(__file__).parent / "nudge_scenario.py")
 SCENARIOS = [pytest.param(GLUCOSE, id="Glucose"), pytest.param(NUDGE, id="Nudge")]
 WORLDS = [
-    *(pytest.param(s, d, id=f"{s.id}-{d}") for s in (GLUCOSE, get("Retention-v0")) for d in ("reference", "transformer")),
+    *(
+        pytest.param(s, d, id=f"{s.id}-{d}")
+        for s in (GLUCOSE, get("Retention-v0"))
+        for d in ("reference", "transformer")
+    ),
     pytest.param(NUDGE, "reference", id="Nudge-reference"),
+    pytest.param(load(Path(__file__).parent.parent / "docs" / "my_scenario.py"), "reference", id="tutorial"),
 ]
-RULES = {"Glucose-v0": "low_glucose_suspend", "Retention-v0": "blanket", "Nudge-v0": "always"}
+RULES = {
+    "Glucose-v0": "low_glucose_suspend",
+    "Retention-v0": "blanket",
+    "Nudge-v0": "always",
+    "Theophylline-v0": "by_level",
+}
 
 
 def live(env, steps, seed=None, options=None, factor=1.0):

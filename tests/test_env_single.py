@@ -84,7 +84,7 @@ def test_make_vec_gives_the_vector_env() -> None:
     envs = gym.make_vec(IDS[0], num_envs=1024, vectorization_mode="vector_entry_point", dynamics="reference")
     assert isinstance(envs, TwinVectorEnv)
     observations, _ = envs.reset(seed=0)
-    assert observations.shape == (1024, 12)
+    assert observations.shape == (1024, 14)
     assert envs.observation_space.contains(observations)
     observations, *_ = envs.step(envs.action_space.sample())
     assert envs.observation_space.contains(observations)
@@ -122,7 +122,7 @@ def test_the_id_works_without_the_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["(12,)", "False", "False"]
+    assert done.stdout.split() == ["(14,)", "False", "False"]
 
 
 def test_scenarios_made_known_later_get_an_id() -> None:

@@ -30,6 +30,7 @@ from twingym.scenarios.glucose_reference import (
 )
 from twingym.scenarios.hovorka import Body, Flow
 from twingym.scenarios.meals import COUNTING_ERROR, EARLIEST, GRAMS, LATEST, PROBABILITY, STEPS_PER_DAY, draw_meals
+from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import people
 from twingym.twins.errors import UnknownNameError
 from twingym.twins.noise import Stream, uniforms
@@ -314,6 +315,35 @@ def test_insulin_is_bounded_for_each_person() -> None:
     # At most a quarter of the daily insulin in five minutes.
     daily = 1.78 * 24.0 * cohort.traits["basal"]
     assert (most / 12.0 <= 0.25 * daily + 1e-9).all()
+
+
+def test_what_is_injected_and_eaten_passes_two_depots_each() -> None:
+    """Of a dose x, the first holds x exp(-t/T) and the second x (t/T) exp(-t/T) after t minutes; basal is at rest."""
+    bookkeeping = GLUCOSE.bookkeeping
+    assert bookkeeping is not None
+    cohort = GLUCOSE.people.sample(np.arange(3))
+    now = Values({**cohort.traits, "cgm": np.full(3, 115.0), "announced": np.array([0.0, 60.0, 0.0])})
+    memory = bookkeeping.start(now)
+    at_rest, basal = memory["iob"], cohort.traits["basal"]
+    dose = np.array([0.0, 0.0, 12.0 * 5.0]) + basal  # U/h for five minutes: 5 U beside basal
+    for minutes in range(5, 125, 5):
+        memory = bookkeeping.update(memory, Step(now, Values(insulin=dose), now))
+        now, dose = Values({**now, "announced": np.zeros(3)}), basal
+        gone, absorbed = minutes / 40.0, minutes / 55.0
+        np.testing.assert_allclose(memory["carbs_on_board"], [0.0, 60.0 * np.exp(-gone), 0.0])
+        np.testing.assert_allclose(memory["carbs_entering"], [0.0, 60.0 * gone * np.exp(-gone), 0.0])
+        share = 5.0 / (24.0 * 1.78 * basal[2])
+        np.testing.assert_allclose(memory["iob"][2] - at_rest[2], share * (1 + absorbed) * np.exp(-absorbed), rtol=0.05)
+        np.testing.assert_allclose(memory["iob"][:2], at_rest[:2], rtol=0.05)
+
+
+def test_the_closed_loop_keeps_more_in_range_with_fewer_lows_than_boluses_alone() -> None:
+    found = {}
+    for rule in ("basal_bolus", "closed_loop"):
+        e = evaluate(RulePolicy(GLUCOSE, rule), GLUCOSE, people("test", 40), horizon=2 * STEPS_PER_DAY)
+        found[rule] = e.episodes["time_in_range"].mean(), e.measure("below_70").mean()
+    assert found["closed_loop"][0] > found["basal_bolus"][0] + 0.05
+    assert found["closed_loop"][1] < found["basal_bolus"][1]
 
 
 TUNED = {"kp": 1.2e-3, "kd": 4e-3, "feedback": 0.8, "meal_share": 1.3}
