@@ -32,6 +32,7 @@ class TwinState:
         traits: Encoded traits, (N, F).
         own: Raw traits that bound interventions per person, by name, each (N,).
         chosen: Levels delivered in the last step, (N, L).
+        amounts: Amounts delivered and taken in during the last step, (N, G).
         seen: What the next token will say was observed.
         before: What was known before that observation, so that it can be replaced.
         people: What recurrent counts are expected and drawn from.
@@ -44,6 +45,7 @@ class TwinState:
     traits: Tensor
     own: dict[str, Floats]
     chosen: Tensor
+    amounts: Tensor
     seen: Seen
     before: Seen
     people: Regulars
@@ -97,6 +99,7 @@ class TransformerDynamics:
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.spread[where] = fresh.spread[:count]
         state.chosen = state.chosen.index_fill(0, where, 0.0)
+        state.amounts = state.amounts.index_fill(0, where, 0.0)
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
             state.own[name][rows] = values[:count]
@@ -119,6 +122,7 @@ class TransformerDynamics:
             state.traits[where],
             {name: values[where.numpy()] for name, values in state.own.items()},
             state.chosen[where],
+            state.amounts[where],
             state.seen.each(lambda tensor: tensor[where]),
             state.before.each(lambda tensor: tensor[where]),
             state.people.each(lambda tensor: tensor[where]),
@@ -158,7 +162,7 @@ class TransformerDynamics:
             full[rows] = observed
             observed = full
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
-        told = advance_seen(state.before, value, mask, self.network.units, state.chosen)
+        told = advance_seen(state.before, value, mask, self.network.units, state.chosen, state.amounts)
         corrected = self.network.correct(state.people, value, mask, state.before.last, state.traits)
 
         def put(tensors: list[Tensor]) -> Tensor:
@@ -175,12 +179,13 @@ class TransformerDynamics:
         count, width = len(cohort), len(self.spec.modelled)
         traits = {name: _padded(values) for name, values in cohort.traits.items()}
         rows = max(count, LEAST_ROWS)
-        unborn = Seen.unborn(rows, width, self.spec.choices)
+        unborn = Seen.unborn(rows, width, self.spec.choices, self.spec.amounts)
         return TwinState(
             cache=self.network.trunk.empty_cache(rows),
             traits=_float(self.spec.encode_traits(traits)).expand(rows, -1).contiguous(),
             own={name: traits[name] for name in set(self.spec.own_bounds.values())},
             chosen=unborn.chosen,
+            amounts=torch.zeros(rows, self.spec.amounts),
             seen=unborn,
             before=unborn,
             people=self.network.unborn(rows),
@@ -202,7 +207,9 @@ class TransformerDynamics:
         delivered = _padded(action)
         state.chosen = _float(self.spec.encode_choices(delivered))
         actions = _float(self.spec.encode_actions(delivered, state.own))
-        inputs_now = _float(self.spec.encode_inputs(_padded(inputs)))
+        taken_in = _padded(inputs)
+        inputs_now = _float(self.spec.encode_inputs(taken_in))
+        state.amounts = _float(self.spec.encode_amounts(delivered, taken_in, state.own))
         return self.network.tokens(state.seen, actions, inputs_now, state.traits)
 
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
@@ -218,7 +225,8 @@ class TransformerDynamics:
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
         state.before = before
-        state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.chosen)
+        everything = torch.ones_like(value)
+        state.seen = advance_seen(before, value, everything, self.network.units, state.chosen, state.amounts)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
 

@@ -80,7 +80,13 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     inputs = _after_birth(spec.encode_inputs(courses.inputs[:, :-1]))
     return Dataset(
         ids=courses.ids,
-        seen=_history(target, present, torch.tensor(spec.change_units), _float(spec.encode_choices(courses.delivered))),
+        seen=_history(
+            target,
+            present,
+            torch.tensor(spec.change_units),
+            _float(spec.encode_choices(courses.delivered)),
+            _float(spec.encode_amounts(courses.delivered, courses.inputs[:, :-1], columns)),
+        ),
         actions=actions,
         inputs=inputs,
         traits=_float(spec.encode_traits(courses.traits)),
@@ -90,14 +96,15 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     )
 
 
-def _history(value: Tensor, present: Tensor, units: Tensor, choices: Tensor) -> Seen:
+def _history(value: Tensor, present: Tensor, units: Tensor, choices: Tensor, amounts: Tensor) -> Seen:
     """What each token knows: the birth token nothing, token j + 1 the observation j, with older ones carried on."""
     n, steps, width = value.shape
-    before = F.pad(choices, (0, 0, 1, 0))  # (N, T + 1, L): what led to each observation
-    seen = Seen.unborn(n, width, choices.shape[-1])
+    # What led to each observation, (N, T + 1, L) and (N, T + 1, G).
+    levels, doses = F.pad(choices, (0, 0, 1, 0)), F.pad(amounts, (0, 0, 1, 0))
+    seen = Seen.unborn(n, width, choices.shape[-1], amounts.shape[-1])
     tokens = [seen]
     for t in range(steps - 1):
-        seen = advance_seen(seen, value[:, t], present[:, t], units, before[:, t])
+        seen = advance_seen(seen, value[:, t], present[:, t], units, levels[:, t], doses[:, t])
         tokens.append(seen)
     return Seen.join(tokens, lambda tensors: torch.stack(tensors, dim=1))
 

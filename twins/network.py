@@ -45,10 +45,10 @@ class TwinNetwork(nn.Module):
         widths = tuple((d.width if d else 0) + acting * (k in self._affected) for k, d in enumerate(self.distributions))
         earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
         self.trunk = CausalTransformer(config, self.layout.width, widths, earlier, spec.window)
-        # What is linear in a token is learned as such where there are counts: a rate times an effect, beyond what the
-        # norms of the trunk let pass for the few who count much.
+        # What is linear in a token is learned as such where there are counts (a rate times an effect) or amounts
+        # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much.
         self.wide = None
-        if self.layout.counted:
+        if self.layout.counted or spec.amounts:
             self.wide, self._widths = _zero_linear(self.layout.width, sum(widths)), list(widths)
             self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)

@@ -10,13 +10,15 @@ from torch import Tensor
 from twingym.twins.tensors import Tensors
 
 KEPT = 0.9  # of what was given lately, per step
+TRACES = (4.0, 12.0, 36.0)  # steps over which amounts act: soon, usual, late
 
 
 @dataclass(frozen=True)
 class Seen(Tensors):
     """What is known of a person when a token is made; any leading axes.
 
-    D modelled variables; L levels of all categorical interventions but the lowest ones, which stand for nothing.
+    D modelled variables; L levels of all categorical interventions but the lowest ones, which stand for nothing; G
+    amounts and K traces of each.
 
     Attributes:
         value: Last observed values on [-1, 1], zero before the first, (..., D).
@@ -31,6 +33,8 @@ class Seen(Tensors):
         chosen: Whether the step that led to the observation was one with this level, (..., L).
         given: How often each level was delivered so far, (..., L).
         lately: The same, each time forgotten by a tenth per step, (..., L): people get used to what they are given.
+        traces: Moving averages of amounts delivered and taken in, (..., G K): what was injected or eaten acts on, and
+            adds up.
     """
 
     value: Tensor
@@ -44,13 +48,17 @@ class Seen(Tensors):
     chosen: Tensor
     given: Tensor
     lately: Tensor
+    traces: Tensor
 
     @classmethod
-    def unborn(cls, people: int, variables: int, levels: int = 0) -> Seen:
+    def unborn(cls, people: int, variables: int, levels: int = 0, amounts: int = 0) -> Seen:
         """What is known before the first observation: nothing."""
         nothing, never = torch.zeros(people, variables), torch.zeros(people)
         total, none = torch.zeros(people, variables, 1 + levels), torch.zeros(people, levels)
-        return cls(nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none, none)
+        traces = torch.zeros(people, amounts * len(TRACES))
+        return cls(
+            nothing, nothing, nothing, nothing, total, nothing, torch.ones(people), never, none, none, none, traces
+        )
 
     @property
     def last(self) -> Tensor:
@@ -58,8 +66,17 @@ class Seen(Tensors):
         return torch.where(self.birth[..., None] > 0, torch.nan, self.value)
 
 
-def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chosen: Tensor) -> Seen:
-    """Return what is known after a step with levels ``chosen`` (..., L) led to ``value`` (..., D) where ``present``."""
+def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chosen: Tensor, amounts: Tensor) -> Seen:
+    """Return what is known after a step.
+
+    Args:
+        seen: What was known before.
+        value: Observed values on [-1, 1], (..., D).
+        present: Which of them were observed, (..., D).
+        units: A typical change of each, (D,).
+        chosen: Which levels were delivered, (..., L).
+        amounts: Amounts delivered and taken in, (..., G).
+    """
     known = torch.where(seen.birth[..., None] > 0, 0.0, present)
     change = (value - seen.value) / units * known * (seen.age == 0.0)
     there = present > 0
@@ -76,4 +93,11 @@ def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chos
         chosen=chosen,
         given=seen.given + chosen,
         lately=KEPT * seen.lately + chosen,
+        traces=_traced(seen.traces, amounts),
     )
+
+
+def _traced(traces: Tensor, amounts: Tensor) -> Tensor:
+    share = 1.0 / traces.new_tensor(TRACES)
+    each = traces.unflatten(-1, (amounts.shape[-1], len(TRACES)))  # (..., G, K)
+    return torch.lerp(each, amounts[..., None].expand(each.shape), share.expand(each.shape)).flatten(-2)

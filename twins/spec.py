@@ -14,6 +14,7 @@ from twingym.twins.variables import Variable, columns_seen_by
 # Inputs of about unit size train best; values on [-1, 1] rarely use the whole range.
 VALUE_GAIN = 3.0
 CHANGE_CLIP = 8.0
+OWN_SHARES = 10.0  # a usual amount is about this part of the most
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,24 @@ class TwinSpec:
             if v.kind == "categorical"
         ]
         return np.concatenate(marks, axis=-1) if marks else np.zeros((*delivered.shape[:-1], 0))
+
+    def encode_amounts(self, delivered: Floats, inputs: Floats, traits: Mapping[str, Floats]) -> Floats:
+        """Return what adds up in people: continuous amounts and inputs, linearly and of about unit size, (..., G)."""
+        parts = []
+        for k, variable in enumerate(self.interventions):
+            if variable.kind == "continuous":
+                own = self.own_bounds.get(variable.name)
+                unit = variable.high / OWN_SHARES if own is None else np.asarray(traits[own])
+                parts.append((delivered[..., k] / unit)[..., None])
+        for k, variable in enumerate(self.inputs):
+            if variable.kind == "continuous":
+                parts.append((OWN_SHARES * inputs[..., k] / variable.high)[..., None])
+        return np.concatenate(parts, axis=-1) if parts else np.zeros((*delivered.shape[:-1], 0))
+
+    @property
+    def amounts(self) -> int:
+        """G, how many numbers :meth:`encode_amounts` returns."""
+        return sum(v.kind == "continuous" for v in (*self.interventions, *self.inputs))
 
     @property
     def choice_columns(self) -> list[int]:

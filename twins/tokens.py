@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from twingym.twins.seen import Seen
+from twingym.twins.seen import TRACES, Seen
 from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
 
 TOTAL_GAIN = 10.0  # of the sum of continuous amounts, each on [0, 1]
 RATE_COUNT, RATE_STEPS = 0.5, 4.0  # of a rate so far: what was counted, and in how long, before birth
 LATELY_GAIN = 0.3  # of what was given lately: people get used to it by and by
+TRACE_GAIN = 0.5  # of amounts on their way
 
 
 class TokenLayout:
@@ -39,7 +40,8 @@ class TokenLayout:
         inputs = spec.encode_inputs(np.zeros((1, len(spec.inputs)))).shape[-1]
         self._traits = int(spec.encode_traits(ones).shape[-1])
         before = 4 * len(spec.modelled) + memory + 1
-        self.width = before + int(actions) + 3 * levels + int(inputs) + self._traits
+        traces = 2 * len(TRACES) * spec.amounts
+        self.width = before + int(actions) + 3 * levels + traces + int(inputs) + self._traits
         self._marks = [before + column for column in spec.choice_columns]
         self._always = bool(spec.inputs) or any(v.kind == "continuous" for v in spec.interventions)
         self.acting = levels + self._always
@@ -60,6 +62,8 @@ class TokenLayout:
             seen.chosen,
             torch.log1p(seen.given),
             LATELY_GAIN * seen.lately,
+            TRACE_GAIN * seen.traces,
+            torch.log1p(seen.traces),
             inputs,
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
