@@ -89,7 +89,13 @@ def fidelity_table(name: str, card: dict[str, Any]) -> str:
         f"{'yes' if c['cleared'] else '**no**'} |"
         for c in card["bars"]
     ]
-    return "\n".join([head, "", "| measure | value | bar | cleared |", "| --- | --- | --- | --- |", *rows])
+    estimate, low, high = card["report"]["disagreement"]["step_spearman"]
+    foot = (
+        f'Disagreement above is that of the heads\' mean forecasts. What each step reports as `info["disagreement"]` '
+        f"ranks people's errors too, at {estimate:.2f} ({low:.2f} to {high:.2f})."
+    )
+    header = ["| measure | value | bar | cleared |", "| --- | --- | --- | --- |"]
+    return "\n".join([head, "", *header, *rows, "", foot])
 
 
 def intervals(report: dict[str, Any]) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Effort:
         train_people: People that simple forecasts learn from.
         samples: Futures per person in forecasts.
         branches: Share of the plan's futures per person and dose.
-        doubt_samples: Futures per person for disagreement.
+        doubt_samples: Futures per person for disagreement; with few, luck passes for disagreement and for error.
         policy_seeds: Runs of luck per person and policy.
     """
 
@@ -47,12 +47,12 @@ class Effort:
     train_people: int = 600
     samples: int = 50
     branches: float = 1.0
-    doubt_samples: int = 20
+    doubt_samples: int = 160
     policy_seeds: int = 1
 
 
 # What default tests recompute from the shipped weights.
-QUICK = Effort(people=200, train_people=400, samples=20, branches=0.3, doubt_samples=8)
+QUICK = Effort(people=200, train_people=400, samples=20, branches=0.3, doubt_samples=40)
 
 
 def fidelity(

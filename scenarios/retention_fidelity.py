@@ -87,7 +87,7 @@ PLAN = FidelityPlan(
         "blanket": ("blanket", {}),
     },
     metric="return",
-    tolerance=1.0,
+    tolerance=0.45,  # dollars: 3 % of what a customer brings who is left alone
     policy_steps=WEEKS,
     policy_people=12_000,
     anchor_people=100_000,

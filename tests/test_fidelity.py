@@ -18,8 +18,6 @@ from twingym.twins import FitConfig, TwinModel, fit_twin, people
 SHIPPED = ("Glucose-v0", "Retention-v0")
 # On other luck: a contact does so little that the card simulates many times more futures than for a bolus.
 EFFORT = {"Glucose-v0": Effort(), "Retention-v0": Effort(branches=0.4)}
-# The card judges this on 600 people; on 200 its interval is a quarter wide and reaches below the bar.
-TOO_FEW_PEOPLE = {"Retention-v0": {"disagreement against error (Spearman)"}}
 
 
 @pytest.fixture(params=SHIPPED)
@@ -42,8 +40,7 @@ def test_the_shipped_weights_clear_the_bars_and_earn_the_figures_of_their_card(s
     scenario, model, card = shipped
     report = fidelity(scenario, model, QUICK, values=False)
     checks = bars(report, scenario.fidelity)
-    assert set(checks["check"][~checks["cleared"]]) <= TOO_FEW_PEOPLE.get(scenario.id, set()), checks.to_string()
-    assert report["disagreement"]["spearman"][1] > 0
+    assert checks["cleared"].all(), checks[~checks["cleared"]].to_string()
     again, told = dict(flat(report)), dict(flat(card["recomputed"]))
     assert again.keys() == told.keys()
     for name, value in told.items():
@@ -58,6 +55,12 @@ def test_card_belongs_to_this_world_and_every_bar_is_cleared(shipped):
     assert checks["cleared"].all(), checks[~checks["cleared"]].to_string()
     assert card["cleared"]
     assert set(card["report"]["policies"]["values"]) == {*scenario.fidelity.policies, *snapshots(scenario)}
+
+
+def test_weights_were_fitted_as_their_scenario_says(shipped):
+    """So that `twingym fit --env ... --replace`, which the README names, is how they came about."""
+    scenario, model, _ = shipped
+    assert model.training["config"] == dataclasses.asdict(scenario.fit)
 
 
 @pytest.mark.slow
