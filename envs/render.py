@@ -63,6 +63,8 @@ class Film:
 
         tracked = [(c, v) for c, v in enumerate(scenario.variables) if v.track and not v.levels]
         tracked = tracked or [(c, v) for c, v in enumerate(scenario.variables) if v.kind == "continuous"]
+        # A twin model does not know what is hidden: no empty panels.
+        tracked = [(c, v) for c, v in tracked if np.isfinite(observed[:, c]).any()] or tracked[:1]
         units = list(dict.fromkeys(v.unit for _, v in tracked))
         panels = len(units) + bool(scenario.inputs) + len(scenario.interventions)
         figure = Figure(figsize=(8.0, 1.2 + 1.5 * panels), dpi=100, layout="constrained")

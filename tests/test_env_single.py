@@ -179,6 +179,17 @@ def test_the_picture_shows_the_course_so_far() -> None:
     assert TwinEnv(GLUCOSE, dynamics="reference").render() is None
 
 
+def test_what_a_dynamics_does_not_know_has_no_panel() -> None:
+    heights = {}
+    for dynamics in ("reference", "transformer"):
+        env = TwinEnv(get("Retention-v0"), dynamics=dynamics, render_mode="rgb_array")
+        env.reset(seed=0)
+        frame = env.render()
+        assert frame is not None
+        heights[dynamics] = frame.shape[0]
+    assert heights["transformer"] == heights["reference"] - 150  # habituation, a share, is hidden
+
+
 def test_events_and_levels_are_drawn_and_a_new_course_begins_empty() -> None:
     red = np.array([0xC0, 0x39, 0x2B])
 
