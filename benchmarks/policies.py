@@ -52,7 +52,7 @@ class Args:
     judged: int = 0
     """Held-out people on the reference; default: 500, or 100,000 where an episode is short."""
     judged_on_twin: int = 0
-    """Held-out people on the twin model; default: as many, but 20,000 where an episode is short."""
+    """Held-out people on the twin model; default: 200, or 20,000 where an episode is short."""
     tuned: int = 0
     """People that shared settings of rules are tuned on; default: 200, or 10,000 where an episode is short."""
 
@@ -113,7 +113,7 @@ def main(args: Args) -> None:
         for seed in args.seeds:
             policies[f"ppo on twins, seed {seed}"] = trained(scenario, seed, kept / f"seed_{seed}")
         count = args.judged or (100_000 if short else 500)
-        on_twin = args.judged_on_twin or (min(count, 20_000) if short else count)
+        on_twin = args.judged_on_twin or min(count, 20_000 if short else 200)
         table = judge(scenario, policies, {REFERENCE: count, TWIN: on_twin})
         if scenario.id in ORACLES:
             seeing = reveal(scenario)

@@ -77,21 +77,27 @@ def test_the_bars_on_other_luck_are_those_of_the_card(shipped):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_model_of_shuffled_actions_fails_the_interventional_test():
-    """The control: what a bolus does cannot be learned from other people's boluses."""
-    scenario = get("Glucose-v0")
-    ids = np.concatenate([people("train", 800), people("validation", 100)])
+@pytest.mark.parametrize(
+    ("name", "learners", "config", "dose", "judged", "samples"),
+    [
+        ("Glucose-v0", 800, FitConfig(epochs=10), "bolus x0", 60, 6),
+        ("Retention-v0", 12_000, FitConfig(epochs=6, batch_tokens=3500, ema=0.98), "call every 3 weeks", 300, 40),
+    ],
+)
+def test_a_model_of_shuffled_actions_fails_the_interventional_test(name, learners, config, dose, judged, samples):
+    """The control: what a bolus or a call does cannot be learned from those of other people."""
+    scenario = get(name)
+    ids = np.concatenate([people("train", learners), people("validation", learners // 8)])
     courses = collect(scenario, ids, 0)
     mixed = np.random.default_rng(0).permutation(len(courses))
     shuffled = dataclasses.replace(courses, delivered=courses.delivered[mixed])
-    config = FitConfig(epochs=10, batches=60)
     found = {}
-    for name, source in (("true", courses), ("shuffled", shuffled)):
+    for kind, source in (("true", courses), ("shuffled", shuffled)):
         model = fit_twin(source, scenario.twin_spec(), None, config)
-        found[name] = effects(scenario, scenario.fidelity, model.dynamics(), people("test", 60), 1, 6)
+        found[kind] = effects(scenario, scenario.fidelity, model.dynamics(), people("test", judged), 1, samples)
     # A short fit on few people finds two thirds of the effect; without the link between dose and person there is none.
-    assert found["true"]["bolus x0"]["ratio"] > 0.5
-    assert abs(found["shuffled"]["bolus x0"]["ratio"]) < 0.25
+    assert found["true"][dose]["ratio"] > 0.5
+    assert abs(found["shuffled"][dose]["ratio"]) < 0.25
 
 
 def test_a_recorded_schedule_does_not_react(shipped):
