@@ -81,13 +81,14 @@ def plot_tradeoff(comparison: Comparison, scenario: Scenario, measure: str = "re
     Args:
         comparison: What is drawn.
         scenario: Names the primary constraint.
-        measure: What is wanted.
+        measure: What is wanted. ``gain`` is the return above the baseline of the same people with the same luck, whose
+            interval does not hold how much people differ.
 
     Raises:
         UnknownNameError: If the comparison lacks that measure.
     """
     table, primary = comparison.tidy, scenario.primary
-    rows = table[table["what"] == "measure"]
+    rows = table[table["what"].isin(["measure", "gain"])]
     if measure not in set(rows["quantity"]):
         raise unknown("measure", measure, rows["quantity"].unique())
     keys = ["policy", "dynamics"]
@@ -125,7 +126,7 @@ def plot_tradeoff(comparison: Comparison, scenario: Scenario, measure: str = "re
     ax.plot([], [], "o", color=QUIET, mfc="white", label="hollow: limit not shown to be kept")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
     ax.set_xlabel(f"{primary.name.replace('_', ' ')} ({primary.unit})")
-    ax.set_ylabel(f"{measure.replace('_', ' ')}")
+    ax.set_ylabel(f"return above {scenario.baseline}'s" if measure == "gain" else measure.replace("_", " "))
     clean(ax)
     sign(figure, "Lines: 95 % bounds over people. " + CAVEAT)
     return figure

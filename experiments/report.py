@@ -65,7 +65,7 @@ def report(
 
 def drawn(judged: Judged, comparison: Comparison, scenario: Scenario) -> dict[str, Figure]:
     """Return the figures by tag: courses with the safe band, groups with intervals, return against cost."""
-    found = {"return_against_cost": plot_tradeoff(comparison, scenario)}
+    found = {"return_against_cost": plot_tradeoff(comparison, scenario, "gain")}
     for place in (REFERENCE, TWIN):
         there = {policy: places[place] for policy, places in judged.items() if place in places}
         if not there:

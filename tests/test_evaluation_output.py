@@ -190,6 +190,7 @@ def test_the_trade_off_is_drawn_with_its_limit(judged: dict[str, Evaluation], tm
     words = drawn(plot_tradeoff(comparison, GLUCOSE, "time_in_range"), tmp_path / "a.png")
     for word in ("limit 0.04", "below 70 (share of time)", "time in range", "basal_bolus", "on the reference"):
         assert word in words
+    assert "return above basal_bolus's" in drawn(plot_tradeoff(comparison, GLUCOSE, "gain"), tmp_path / "b.png")
     with pytest.raises(UnknownNameError, match="time_in_range"):
         plot_tradeoff(comparison, GLUCOSE, "time_in_rang")
 
