@@ -71,11 +71,13 @@ class Parameter:
         unit: Its unit.
         source: The publication, or ``assumption``.
         about: One sentence.
+        moves: Whether people move by it. By prices they do not: a twin model holds whatever these are.
     """
 
     unit: str
     source: str
     about: str = ""
+    moves: bool = True
 
 
 @dataclass(frozen=True)
@@ -235,16 +237,19 @@ class Scenario:
 
         Raises:
             UnknownNameError: If it has no such parameter.
-            SpecError: If it declares no parameters at all.
+            SpecError: If it declares no parameters at all, or a number is none.
         """
         if not parameters:
             return self
         if self.parameters is None or self.rebuild is None:
             raise SpecError(f"scenario {self.id!r}: parameters is None; declare a dataclass and rebuild to vary it.")
         known = [f.name for f in dataclass_fields(self.parameters)]
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in known:
                 raise unknown("parameter", name, known)
+            if isinstance(getattr(self.parameters, name), int | float) and not _finite(value):
+                unit = self.provenance[name].unit if name in self.provenance else "1"
+                raise SpecError(f"parameter {name!r} is {value!r}; allowed: a finite number of {unit}.")
         return self.rebuild(replace(self.parameters, **parameters))
 
     def fingerprint(self) -> str:
@@ -268,10 +273,17 @@ class Scenario:
     def world_fingerprint(self) -> str:
         """Return a hash of what the dynamics depend on (not reward, limits or rules): whose twin model this is."""
         world = (self.id, self.dt, self.dt_unit, self.traits, self.variables, self.inputs, self.interventions)
-        text = json.dumps(
-            _plain((world, self.people, self.reference, self.parameters)), sort_keys=True, allow_nan=False
-        )
+        text = json.dumps(_plain((world, self.people, self.reference, self._moving())), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _moving(self) -> Any:
+        """Return the parameters, those at their defaults by which nobody moves."""
+        if self.parameters is None:
+            return None
+        still = {name for name, parameter in self.provenance.items() if not parameter.moves}
+        return replace(
+            self.parameters, **{f.name: f.default for f in dataclass_fields(self.parameters) if f.name in still}
+        )
 
     def limits_hash(self) -> str:
         """Return a hash of the constraints alone, taken before a run and repeated in its verdict."""
@@ -283,6 +295,10 @@ class Scenario:
 _OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "fit"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 _UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
 
 
 def _plain(value: object) -> Any:

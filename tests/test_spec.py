@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from twingym.envs.dynamics import resolve
 from twingym.scenarios import Constraint, Intervention, Rule, Variable, get, load, names, register
 from twingym.scenarios.constraint import Enforce
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, people, split_of
-from twingym.twins.errors import CohortError, SpecError, UnknownNameError
+from twingym.twins.errors import CohortError, SpecError, UnknownNameError, WeightsError
 from twingym.twins.noise import Stream, philox, uniforms, uniforms_torch
 from twingym.twins.scales import Floats, Scale
 
@@ -361,6 +362,17 @@ def test_constants_can_be_varied_by_name() -> None:
         RETENTION.vary(uplift_mail=0.5)
     with pytest.raises(SpecError, match="parameters is None"):
         GLUCOSE.vary(dt=1.0)
+    for wrong in ("much", float("nan"), None):
+        with pytest.raises(SpecError, match=r"'call_cost' is .*; allowed: a finite number of dollars"):
+            RETENTION.vary(call_cost=wrong)
+
+
+def test_a_twin_model_outlives_prices_but_not_another_world() -> None:
+    dearer, bolder = RETENTION.vary(call_cost=5.0), RETENTION.vary(uplift_call=0.5)
+    assert dearer.fingerprint() != RETENTION.fingerprint()
+    assert resolve(dearer, "transformer").noise_width == resolve(RETENTION, "transformer").noise_width
+    with pytest.raises(WeightsError):
+        resolve(bolder, "transformer")
 
 
 def test_scenarios_are_found_by_id() -> None:
