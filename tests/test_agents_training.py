@@ -72,6 +72,15 @@ def test_dqn_learns_to_repeat_the_cue(mirror: Scenario) -> None:
     assert mean_reward(done.policy, choices) > 0.8
 
 
+def test_dqn_trains_on_the_twins_of_retention_with_its_own_settings() -> None:
+    scenario = get("Retention-v0")
+    done = train(scenario, "dqn", n_timesteps=60_000, changes={"learning_starts": 10_000, "gradient_steps": 1})
+    assert done.finished
+    actions, _ = done.policy.predict(observations_of(scenario, 50))
+    assert actions.shape == (50,)
+    assert set(actions.tolist()) <= {0, 1, 2, 3}
+
+
 def test_dqn_refuses_a_scenario_with_amounts(mirror: Scenario) -> None:
     with pytest.raises(SpecError, match="needs Discrete actions"):
         train(mirror, "dqn", dynamics="reference", n_timesteps=100)
