@@ -103,7 +103,8 @@ def _verdicts(comparison: Comparison, policy: str, place: str) -> dict[str, str]
 
 def _measured(scenario: Scenario, found: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics of the hparams table, of which it shows the first five: no limits, no rates."""
-    wanted = [f"metric/{m.name}" for m in scenario.metrics if m.better != "neither"]
-    first = ["policy/return", *wanted, f"constraint/{scenario.primary.name}/cost_return", EXPLOITATION]
+    wanted = [f"metric/{m.name}" for m in scenario.metrics if m.better != "neither"][:1]
+    gaps = [tag for tag in found if tag.startswith("fairness/") and tag.endswith("/gap")][:1]
+    first = ["policy/return", *wanted, f"constraint/{scenario.primary.name}/cost_return", *gaps, EXPLOITATION]
     rest = [tag for tag in found if tag.startswith(("metric/", "fairness/")) or tag.endswith("/cost_return")]
     return {tag: found[tag] for tag in dict.fromkeys([*first, *rest]) if tag in found}
