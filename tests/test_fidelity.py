@@ -7,8 +7,9 @@ import pytest
 
 from twingym.envs.behaviour import collect
 from twingym.evaluation.effect import effects
-from twingym.evaluation.fidelity import QUICK, Effort, bars, fidelity
+from twingym.evaluation.fidelity import CLOSE_PAIRS_BAR, PAIRS_BAR, QUICK, TAU_BAR, Effort, bars, drift, fidelity
 from twingym.evaluation.model_card import read_card
+from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.replay import record
 from twingym.experiments.fit import snapshots
 from twingym.scenarios import get
@@ -61,6 +62,19 @@ def test_weights_were_fitted_as_their_scenario_says(shipped):
     """So that `twingym fit --env ... --replace`, which the README names, is how they came about."""
     scenario, model, _ = shipped
     assert model.training["config"] == dataclasses.asdict(scenario.fit)
+
+
+def test_policies_are_ranked_and_glucose_does_not_drift_on_200_people():
+    """Retention needs 12,000 people for this, and its test on other luck is slow."""
+    scenario = get("Glucose-v0")
+    model = TwinModel.load(weights_folder(scenario), scenario.world_fingerprint())
+    ids, plan = people("test", 200), scenario.fidelity
+    found = policy_values(scenario, plan, model.dynamics(), snapshots(scenario), ids, [20261])
+    assert found["tau"] >= TAU_BAR
+    assert found["pairs"] >= PAIRS_BAR
+    assert found["close_pairs"] >= CLOSE_PAIRS_BAR
+    assert found["worst"] <= plan.tolerance
+    assert abs(drift(scenario, plan, model.dynamics(), len(ids), 20261)["drift"]) <= plan.drift_tolerance
 
 
 @pytest.mark.slow
