@@ -18,7 +18,7 @@ class Args:
 
     dynamics: str = "transformer"
     """What moves the people in training: transformer or reference."""
-    n_timesteps: int = 1_200_000
+    n_timesteps: int = 3_000_000
     """Training steps over all twins; agents/hyperparams/ppo.yml has more, for better agents."""
     people: int = 200
     """Test people whom all policies are judged on."""
