@@ -102,12 +102,13 @@ def compare(evaluations: Mapping[str, Mapping[str, Runs]], level: float = LEVEL)
         key = {"policy": policy, "dynamics": place}
         found = (*_measured(several), *_gained(several, baseline), *_constrained(table, level))
         rows += [{**key, **row} for row in found]
+        together = pooled(several)
         if place == TWIN and (policy, REFERENCE) in runs:
             kept = runs[policy, REFERENCE]
             rows += [{**key, **row} for row in _promised(several, kept, level)]
-            beyond = group_changes(pooled(several), pooled(kept))
+            beyond = group_changes(together, pooled(kept))
             by_group.append(beyond.assign(policy=policy, dynamics=DIFFERENCE))
-        fair = fairness(pooled(several), pooled(baseline) if baseline else None)
+        fair = fairness(together, pooled(baseline) if baseline else None)
         for tables, part in ((judged, table), (by_group, fair.groups), (apart, fair.gaps)):
             tables.append(part.assign(**key)[[*key, *part.columns]])
     joined = [pd.concat(tables, ignore_index=True) for tables in (judged, by_group, apart)]
@@ -144,8 +145,9 @@ def _promised(promised: Sequence[Evaluation], kept: Sequence[Evaluation], level:
     for name, unit in _measures(promised[0].scenario).items():
         pairs = [mean_of((a.measure(name) - b.measure(name)).mean(axis=1)) for a, b in zip(promised, kept, strict=True)]
         rows.append({"what": "exploitation", **_interval(name, unit, over_training(pairs), level)})
-    for gap in (c for c in promised[0].scenario.constraints if c.kind == "group_gap"):
-        change, low, high = gap_change(pooled(promised), pooled(kept), str(gap.trait), str(gap.metric), level)
+    here, there = pooled(promised), pooled(kept)
+    for gap in (c for c in here.scenario.constraints if c.kind == "group_gap"):
+        change, low, high = gap_change(here, there, str(gap.trait), str(gap.metric), level)
         row = {"quantity": gap.name, "unit": gap.unit, "estimate": change, "low": low, "high": high}
         rows.append({"what": "exploitation", **row})
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,11 +96,9 @@ def fairness(evaluation: Evaluation, baseline: Evaluation | None = None, toleran
     if baseline is not None:
         checked_alike([evaluation, baseline], seeds=False)
     measures = measures_of(evaluation, baseline, tolerance)
-    everybody = {EVERYBODY: np.arange(len(evaluation.twins))}
-    rows = _group_rows(evaluation, EVERYBODY, everybody, measures, _drawn(measures, everybody))
+    rows: list[dict[str, object]] = []
     gaps: list[dict[str, object]] = []
-    for trait in evaluation.partitions:
-        groups = groups_of(evaluation.labels(trait))
+    for trait, groups in _groupings(evaluation):
         drawn = _drawn(measures, groups)
         rows += _group_rows(evaluation, trait, groups, measures, drawn)
         if len(groups) > 1:
@@ -123,9 +121,8 @@ def group_changes(evaluation: Evaluation, other: Evaluation) -> pd.DataFrame:
     names = [name for name in here.names if name in there.names and name != BENEFIT_RATE]
     change = here.only(names) - there.only(names)
     measures = Measures(tuple(names), change, np.ones_like(change))
-    partitions = {trait: groups_of(evaluation.labels(trait)) for trait in evaluation.partitions}
     rows: list[dict[str, object]] = []
-    for trait, groups in {EVERYBODY: {EVERYBODY: np.arange(len(change))}, **partitions}.items():
+    for trait, groups in _groupings(evaluation):
         rows += _group_rows(evaluation, trait, groups, measures, _drawn(measures, groups), shares=False)
     return pd.DataFrame(rows)
 
@@ -163,6 +160,13 @@ def measures_of(evaluation: Evaluation, baseline: Evaluation | None = None, tole
         columns[BENEFIT_RATE] = (evaluation.measure("benefit").sum(axis=1), evaluation.measure("need").sum(axis=1))
     amounts, per = (np.stack(parts, axis=1) for parts in zip(*columns.values(), strict=True))
     return Measures(tuple(columns), amounts, per)
+
+
+def _groupings(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Rows]]]:
+    """Yield everybody as one group, then the groups of each trait and of their full intersection."""
+    yield EVERYBODY, {EVERYBODY: np.arange(len(evaluation.twins))}
+    for trait in evaluation.partitions:
+        yield trait, groups_of(evaluation.labels(trait))
 
 
 def _drawn(measures: Measures, groups: Mapping[str, Rows]) -> Replicates:

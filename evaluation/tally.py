@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.evaluation.summaries import summary
+from twingym.evaluation.summaries import Mean, Total, summary
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.twins.cohort import Cohort
@@ -31,7 +31,7 @@ class Tally:
         people = len(cohort)
         self.steps = np.zeros(people, np.int64)
         self.terminated = np.zeros(people, bool)
-        self._sums: dict[str, Floats] = {}
+        self._sums: dict[str, Total | Mean] = {}
         self._metrics = {metric.name: summary(metric, people) for metric in scenario.metrics}
 
     def add(self, step: Step, rewards: Floats, infos: dict[str, Any], live: NDArray[np.bool_]) -> None:
@@ -53,13 +53,13 @@ class Tally:
             self._metrics[metric.name].add(metric.value(step), live)
         for name in ("need", "benefit", "shielded", "disagreement"):
             if name in infos:
-                self._sum(name, infos[name], live)
+                self._sum(name, infos[name], live, Mean if name == "disagreement" else Total)
         self._sum_interventions(step, live)
 
-    def _sum(self, name: str, values: Any, live: NDArray[np.bool_]) -> None:
+    def _sum(self, name: str, values: Any, live: NDArray[np.bool_], way: type[Total | Mean] = Total) -> None:
         if name not in self._sums:
-            self._sums[name] = np.zeros(len(live))
-        self._sums[name] += np.where(live, values, 0.0)
+            self._sums[name] = way(len(live))
+        self._sums[name].add(values, live)
 
     def _sum_interventions(self, step: Step, live: NDArray[np.bool_]) -> None:
         acted = np.zeros(len(live), bool)
@@ -73,27 +73,25 @@ class Tally:
                 times = self._cohort.traits[intervention.per_person] if intervention.per_person else 1.0
                 acted |= amount > intervention.low * times
                 self._sum(f"delivered_{intervention.name}", amount, live)
-        self._sum("exposure", acted, live)
+        self._sum("exposure", acted, live, Mean)
 
     def total(self, name: str) -> Floats:
         """Return a sum so far, shape (N,)."""
-        return self._sums[name]
+        return self._sums[name].result()
 
     def frame(self) -> pd.DataFrame:
         """Return one row per person; see :class:`~twingym.evaluation.episodes.Evaluation` for the columns."""
         import pandas as pd
 
-        steps = np.maximum(self.steps, 1)
+        total = self.total("return")
         columns: dict[str, Any] = {
             "twin": self._cohort.ids,
             "steps": self.steps,
             "terminated": self.terminated,
-            "return": self._sums["return"],
-            "reward_per_step": self._sums["return"] / steps,
+            "return": total,
+            "reward_per_step": total / np.maximum(self.steps, 1),
         }
-        for name, total in self._sums.items():
-            columns[name] = total / steps if name in ("exposure", "disagreement") else total
-        columns |= {name: metric.result() for name, metric in self._metrics.items()}
+        columns |= {name: kept.result() for name, kept in (*self._sums.items(), *self._metrics.items())}
         for trait in self._scenario.traits:
             values = self._cohort.traits[trait.name]
             columns[trait.name] = np.array(trait.levels)[values.astype(np.intp)] if trait.levels else values

@@ -248,7 +248,7 @@ class Scenario:
             if name not in known:
                 raise unknown("parameter", name, known)
             if isinstance(getattr(self.parameters, name), int | float) and not _finite(value):
-                unit = self.provenance[name].unit if name in self.provenance else "1"
+                unit = self.provenance[name].unit
                 raise SpecError(f"parameter {name!r} is {value!r}; allowed: a finite number of {unit}.")
         return self.rebuild(replace(self.parameters, **parameters))
 

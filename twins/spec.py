@@ -14,7 +14,7 @@ from twingym.twins.variables import Variable, columns_seen_by
 # Inputs of about unit size train best; values on [-1, 1] rarely use the whole range.
 VALUE_GAIN = 3.0
 CHANGE_CLIP = 8.0
-OWN_SHARES = 10.0  # a usual amount is about this part of the most
+USUAL_AMOUNTS = 10.0  # that make up the most
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ class TwinSpec:
         parts = []
         for k, variable in enumerate(self.interventions):
             if variable.kind == "continuous":
-                own = self.own_bounds.get(variable.name)
-                unit = variable.high / OWN_SHARES if own is None else np.asarray(traits[own])
-                parts.append((delivered[..., k] / unit)[..., None])
+                own, amount = self.own_bounds.get(variable.name), delivered[..., k]
+                usual = USUAL_AMOUNTS * amount / variable.high if own is None else amount / np.asarray(traits[own])
+                parts.append(usual[..., None])
         for k, variable in enumerate(self.inputs):
             if variable.kind == "continuous":
-                parts.append((OWN_SHARES * inputs[..., k] / variable.high)[..., None])
+                parts.append((USUAL_AMOUNTS * inputs[..., k] / variable.high)[..., None])
         return np.concatenate(parts, axis=-1) if parts else np.zeros((*delivered.shape[:-1], 0))
 
     @property
