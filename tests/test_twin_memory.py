@@ -10,7 +10,7 @@ from twingym.evaluation.replay import bring, record
 from twingym.scenarios import get
 from twingym.twins import TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork
-from twingym.twins.seen import TRACES, Seen, advance_seen
+from twingym.twins.seen import TRACES, Done, Seen, advance_seen
 from twingym.twins.tokens import RATE_COUNT, RATE_STEPS
 from twingym.twins.transformer import TransformerConfig
 
@@ -123,7 +123,9 @@ def test_a_missing_value_neither_counts_nor_ends_a_wait():
     seen = Seen.unborn(1, 1)
     units = torch.ones(1)
     for value, present in ((0.0, 1.0), (1.0, 0.0), (-1.0, 1.0)):
-        seen = advance_seen(seen, torch.tensor([[value]]), torch.tensor([[present]]), units, *torch.zeros(2, 1, 0))
+        seen = advance_seen(
+            seen, torch.tensor([[value]]), torch.tensor([[present]]), units, Done(*torch.zeros(2, 1, 0))
+        )
     assert seen.total.item() == 0.5
     assert seen.idle.item() == 2.0
     assert seen.tenure.item() == 2.0
@@ -145,7 +147,7 @@ def test_amounts_leave_traces_that_add_up_and_fade():
     wanted = np.zeros((3, len(TRACES)))
     for now in amounts:
         step = torch.from_numpy(now[None].astype(np.float32))
-        seen = advance_seen(seen, torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1), torch.zeros(1, 0), step)
+        seen = advance_seen(seen, torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1), Done(torch.zeros(1, 0), step))
         wanted += (now[:, None] - wanted) / np.array(TRACES)
     np.testing.assert_allclose(seen.traces[0].view(3, -1), wanted, rtol=1e-6)
     assert get("Retention-v0").twin_spec().amounts == 0

@@ -15,7 +15,7 @@ from twingym.twins.errors import DynamicsError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
-from twingym.twins.seen import Seen, advance_seen
+from twingym.twins.seen import Done, Seen, advance_seen
 from twingym.twins.transformer import RingCache
 
 # Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
@@ -31,8 +31,7 @@ class TwinState:
         cache: Keys and values of past tokens.
         traits: Encoded traits, (N, F).
         own: Raw traits that bound interventions per person, by name, each (N,).
-        chosen: Levels delivered in the last step, (N, L).
-        amounts: Amounts delivered and taken in during the last step, (N, G).
+        done: What was done in the last step.
         seen: What the next token will say was observed.
         before: What was known before that observation, so that it can be replaced.
         people: What recurrent counts are expected and drawn from.
@@ -44,8 +43,7 @@ class TwinState:
     cache: RingCache
     traits: Tensor
     own: dict[str, Floats]
-    chosen: Tensor
-    amounts: Tensor
+    done: Done
     seen: Seen
     before: Seen
     people: Regulars
@@ -98,8 +96,7 @@ class TransformerDynamics:
         state.cache.birth[where] = state.cache.clock - 1
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.spread[where] = fresh.spread[:count]
-        state.chosen = state.chosen.index_fill(0, where, 0.0)
-        state.amounts = state.amounts.index_fill(0, where, 0.0)
+        state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
             state.own[name][rows] = values[:count]
@@ -121,8 +118,7 @@ class TransformerDynamics:
             state.cache.take(where),
             state.traits[where],
             {name: values[where.numpy()] for name, values in state.own.items()},
-            state.chosen[where],
-            state.amounts[where],
+            state.done.each(lambda tensor: tensor[where]),
             state.seen.each(lambda tensor: tensor[where]),
             state.before.each(lambda tensor: tensor[where]),
             state.people.each(lambda tensor: tensor[where]),
@@ -162,7 +158,7 @@ class TransformerDynamics:
             full[rows] = observed
             observed = full
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
-        told = advance_seen(state.before, value, mask, self.network.units, state.chosen, state.amounts)
+        told = advance_seen(state.before, value, mask, self.network.units, state.done)
         corrected = self.network.correct(state.people, value, mask, state.before.last, state.traits)
 
         def put(tensors: list[Tensor]) -> Tensor:
@@ -184,8 +180,7 @@ class TransformerDynamics:
             cache=self.network.trunk.empty_cache(rows),
             traits=_float(self.spec.encode_traits(traits)).expand(rows, -1).contiguous(),
             own={name: traits[name] for name in set(self.spec.own_bounds.values())},
-            chosen=unborn.chosen,
-            amounts=torch.zeros(rows, self.spec.amounts),
+            done=Done(unborn.chosen, torch.zeros(rows, self.spec.amounts)),
             seen=unborn,
             before=unborn,
             people=self.network.unborn(rows),
@@ -204,12 +199,13 @@ class TransformerDynamics:
         return self.network.tokens(state.seen, actions, inputs, state.traits)
 
     def _tokens(self, state: TwinState, action: Floats, inputs: Floats) -> Tensor:
-        delivered = _padded(action)
-        state.chosen = _float(self.spec.encode_choices(delivered))
+        delivered, taken_in = _padded(action), _padded(inputs)
+        state.done = Done(
+            _float(self.spec.encode_choices(delivered)),
+            _float(self.spec.encode_amounts(delivered, taken_in, state.own)),
+        )
         actions = _float(self.spec.encode_actions(delivered, state.own))
-        taken_in = _padded(inputs)
         inputs_now = _float(self.spec.encode_inputs(taken_in))
-        state.amounts = _float(self.spec.encode_amounts(delivered, taken_in, state.own))
         return self.network.tokens(state.seen, actions, inputs_now, state.traits)
 
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
@@ -225,8 +221,7 @@ class TransformerDynamics:
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
         state.before = before
-        everything = torch.ones_like(value)
-        state.seen = advance_seen(before, value, everything, self.network.units, state.chosen, state.amounts)
+        state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from twingym.twins.cohort import Ids
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError
 from twingym.twins.network import TwinNetwork
-from twingym.twins.seen import Seen, advance_seen
+from twingym.twins.seen import Done, Seen, advance_seen
 from twingym.twins.spec import TwinSpec
 
 # Which people of a source may be used, from their ids (N,) to a mask (N,): consent, a split, an erasure.
@@ -84,8 +85,10 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
             target,
             present,
             torch.tensor(spec.change_units),
-            _float(spec.encode_choices(courses.delivered)),
-            _float(spec.encode_amounts(courses.delivered, courses.inputs[:, :-1], columns)),
+            Done(
+                _float(spec.encode_choices(courses.delivered)),
+                _float(spec.encode_amounts(courses.delivered, courses.inputs[:, :-1], columns)),
+            ),
         ),
         actions=actions,
         inputs=inputs,
@@ -96,15 +99,14 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
     )
 
 
-def _history(value: Tensor, present: Tensor, units: Tensor, choices: Tensor, amounts: Tensor) -> Seen:
+def _history(value: Tensor, present: Tensor, units: Tensor, done: Done) -> Seen:
     """What each token knows: the birth token nothing, token j + 1 the observation j, with older ones carried on."""
     n, steps, width = value.shape
-    # What led to each observation, (N, T + 1, L) and (N, T + 1, G).
-    levels, doses = F.pad(choices, (0, 0, 1, 0)), F.pad(amounts, (0, 0, 1, 0))
-    seen = Seen.unborn(n, width, choices.shape[-1], amounts.shape[-1])
+    before = done.each(lambda tensor: F.pad(tensor, (0, 0, 1, 0)))  # what led to each observation, (N, T + 1, ...)
+    seen = Seen.unborn(n, width, done.levels.shape[-1], done.amounts.shape[-1])
     tokens = [seen]
     for t in range(steps - 1):
-        seen = advance_seen(seen, value[:, t], present[:, t], units, levels[:, t], doses[:, t])
+        seen = advance_seen(seen, value[:, t], present[:, t], units, before.each(partial(torch.select, dim=1, index=t)))
         tokens.append(seen)
     return Seen.join(tokens, lambda tensors: torch.stack(tensors, dim=1))
 

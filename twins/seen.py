@@ -14,6 +14,19 @@ TRACES = (4.0, 12.0, 36.0)  # steps over which amounts act: soon, usual, late
 
 
 @dataclass(frozen=True)
+class Done(Tensors):
+    """What was done in one step; any leading axes, letters as in :class:`Seen`.
+
+    Attributes:
+        levels: Which levels were delivered, (..., L).
+        amounts: Amounts delivered and taken in, (..., G).
+    """
+
+    levels: Tensor
+    amounts: Tensor
+
+
+@dataclass(frozen=True)
 class Seen(Tensors):
     """What is known of a person when a token is made; any leading axes.
 
@@ -66,7 +79,7 @@ class Seen(Tensors):
         return torch.where(self.birth[..., None] > 0, torch.nan, self.value)
 
 
-def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chosen: Tensor, amounts: Tensor) -> Seen:
+def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, done: Done) -> Seen:
     """Return what is known after a step.
 
     Args:
@@ -74,9 +87,9 @@ def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chos
         value: Observed values on [-1, 1], (..., D).
         present: Which of them were observed, (..., D).
         units: A typical change of each, (D,).
-        chosen: Which levels were delivered, (..., L).
-        amounts: Amounts delivered and taken in, (..., G).
+        done: What led to them.
     """
+    chosen = done.levels
     known = torch.where(seen.birth[..., None] > 0, 0.0, present)
     change = (value - seen.value) / units * known * (seen.age == 0.0)
     there = present > 0
@@ -93,7 +106,7 @@ def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, chos
         chosen=chosen,
         given=seen.given + chosen,
         lately=KEPT * seen.lately + chosen,
-        traces=_traced(seen.traces, amounts),
+        traces=_traced(seen.traces, done.amounts),
     )
 
 
