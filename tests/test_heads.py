@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from twingym.twins.discrete_heads import BinaryHead, CountHead, LevelHead
-from twingym.twins.heads import ChangeHead, ZeroInflatedHead, head_for
+from twingym.twins.heads import ChangeHead, RelativeHead, ZeroInflatedHead, head_for
 from twingym.twins.variables import Variable
 
+SIZE = Variable("size", "cm3", 0.01, 1000.0, scale="log", change=0.03, relative=True)
 U = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
 
 
@@ -18,7 +19,15 @@ def parameters(head, seed=0):
 
 
 @pytest.mark.parametrize(
-    "head", [ChangeHead(0.05), ZeroInflatedHead(0.2), BinaryHead(absorbing=False), LevelHead(7), CountHead(7)]
+    "head",
+    [
+        ChangeHead(0.05),
+        RelativeHead(SIZE),
+        ZeroInflatedHead(0.2),
+        BinaryHead(absorbing=False),
+        LevelHead(7),
+        CountHead(7),
+    ],
 )
 def test_icdf_inverts_cdf(head):
     params, last = parameters(head), torch.full_like(U, 0.2)
@@ -32,7 +41,7 @@ def test_icdf_inverts_cdf(head):
         assert (reached - U).abs()[inside].max() < 1e-4
 
 
-@pytest.mark.parametrize("head", [ChangeHead(0.3), ZeroInflatedHead(0.3)])
+@pytest.mark.parametrize("head", [ChangeHead(0.3), RelativeHead(SIZE), ZeroInflatedHead(0.3)])
 def test_density_and_atoms_integrate_to_one(head):
     grid = torch.linspace(-1.0, 1.0, 20001, dtype=torch.float64)[1:-1]
     params, last = parameters(head, 1)[:1].expand(len(grid), -1), torch.zeros_like(grid)
@@ -118,7 +127,24 @@ def test_change_head_predicts_a_level_of_the_never_seen():
     assert (head.cdf(params, values, never) >= U - 1e-5).all()
 
 
+def test_relative_head_predicts_growth_in_proportion_to_the_last_value():
+    head = RelativeHead(SIZE)
+    params, scale = parameters(head), SIZE.scaling
+    factors = []
+    for size in (1.0, 40.0):
+        last = torch.full_like(U, float(scale.to_unit(np.array(size))))
+        factors.append(scale.from_unit(head.icdf(params, U, last).numpy()) / size)
+    inside = (factors[0] > 0.02) & (factors[0] < 20.0)
+    assert inside.sum() > 900
+    np.testing.assert_allclose(factors[0][inside], factors[1][inside], rtol=1e-4)
+    # A typical change on [-1, 1] is the unit of growth, too: the mixture's quantiles, in that unit, are added to one.
+    grown = 1.0 + 0.03 * 0.5 * scale.log_span * ChangeHead(1.0).icdf(params, U, torch.full_like(U, torch.nan)) / 0.5
+    few = inside & (np.abs(grown.numpy() - 1.0) < 0.15)
+    np.testing.assert_allclose(factors[0][few], grown.numpy()[few], rtol=1e-4)
+
+
 def test_kind_decides_the_head():
+    assert isinstance(head_for(SIZE), RelativeHead)
     assert isinstance(head_for(Variable("a", "U", 0.0, 9.0, scale="log", knee=1.0)), ZeroInflatedHead)
     assert isinstance(head_for(Variable("b", "U", 0.0, 9.0)), ChangeHead)
     assert isinstance(head_for(Variable("c", kind="event")), BinaryHead)

@@ -1,8 +1,8 @@
 """How is the next value of one variable distributed: an exact density, cdf and inverse cdf for each variable kind?
 
 Legend of shapes: ... = any leading axes, P = parameters of one variable, K = mixture components.
-A continuous variable without an atom is predicted as a *change*, in typical changes, from its last value; all others,
-and whatever was never seen before (``last`` is NaN, as at birth), as a level.
+A continuous variable without an atom is predicted as a *change*, in typical changes, from its last value, or relative
+to it; all others, and whatever was never seen before (``last`` is NaN, as at birth), as a level.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ LEVEL_UNIT = 0.5
 
 
 class Head(Protocol):
-    """The distribution of one variable's next value on the [-1, 1] scale."""
+    """The distribution of one variable's next value on the [-1, 1] scale.
+
+    Attributes:
+        width: P.
+    """
 
     width: int
 
@@ -54,7 +58,7 @@ def head_for(variable: Variable) -> Head | None:
     if variable.has_zero_atom:
         return ZeroInflatedHead(variable.unit_change)
     if variable.kind == "continuous":
-        return ChangeHead(variable.unit_change)
+        return RelativeHead(variable) if variable.relative else ChangeHead(variable.unit_change)
     if variable.kind in ("binary", "event"):
         return BinaryHead(absorbing=variable.absorbing)
     if variable.recurrent:
@@ -104,16 +108,21 @@ class ChangeHead:
         self.width = 3 * COMPONENTS
         self.unit = unit_change
 
-    def _frame(self, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Origin and unit (...) of the mixture: the last value and a typical change, or a level if there is none."""
+    def _place(self, value: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Where values (...) stand in the mixture, and the log derivative of that: changes, or levels if none known."""
         known = torch.isfinite(last)
-        return torch.where(known, last, 0.0), torch.where(known, self.unit, LEVEL_UNIT)
+        unit = torch.where(known, self.unit, LEVEL_UNIT)
+        return (value - torch.where(known, last, 0.0)) / unit, -unit.log()
+
+    def _value(self, z: Tensor, last: Tensor) -> Tensor:
+        """The inverse of :meth:`_place`."""
+        known = torch.isfinite(last)
+        return torch.where(known, last, 0.0) + torch.where(known, self.unit, LEVEL_UNIT) * z
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """Log density inside the bounds, log tail mass on them."""
-        origin, unit = self._frame(last)
-        z = (value - origin) / unit
-        inside = _mixture_log_density(params, z) - unit.log()
+        z, log_slope = self._place(value, last)
+        inside = _mixture_log_density(params, z) + log_slope
         below = _mixture_cdf(params, z)
         on_low, on_high = value <= -1.0, value >= 1.0
         tail = torch.log(torch.where(on_low, below, 1.0 - below).clamp_min(1e-7))
@@ -121,18 +130,46 @@ class ChangeHead:
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
-        origin, unit = self._frame(last)
-        return torch.where(value >= 1.0, 1.0, _mixture_cdf(params, (value - origin) / unit))
+        return torch.where(value >= 1.0, 1.0, _mixture_cdf(params, self._place(value, last)[0]))
 
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
         """Quantile, clipped to the bounds."""
-        origin, unit = self._frame(last)
-        return (origin + unit * _mixture_icdf(params, u)).clamp(-1.0, 1.0)
+        return self._value(_mixture_icdf(params, u), last).clamp(-1.0, 1.0)
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean change, in typical changes."""
         log_weight, centre, _ = _mixture(params)
         return (log_weight.exp() * centre).sum(-1)
+
+
+class RelativeHead(ChangeHead):
+    """A mixture of logistics on the change of a positive amount relative to its last value; the rest as its parent.
+
+    What multiplies an amount is often nearly normal, and its mean is that of the amount. On the logarithm it is not: a
+    dose that nearly ends something stretches the lower tail, and means of exponentials follow the upper one.
+    """
+
+    def __init__(self, variable: Variable) -> None:
+        """Predict the variable, declared on a plain logarithmic scale."""
+        super().__init__(variable.unit_change)
+        self.rate = 0.5 * variable.scaling.log_span  # log amounts per unit of [-1, 1]
+
+    def _place(self, value: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Where values (...) stand in the mixture, and the log derivative of that."""
+        known = torch.isfinite(last)
+        apart = value - torch.where(known, last, value)
+        grown = torch.expm1(self.rate * apart) / (self.rate * self.unit)
+        slope = self.rate * apart - math.log(self.unit)
+        return (
+            torch.where(known, grown, value / LEVEL_UNIT),
+            torch.where(known, slope, -math.log(LEVEL_UNIT)),
+        )
+
+    def _value(self, z: Tensor, last: Tensor) -> Tensor:
+        """The inverse of :meth:`_place`."""
+        known = torch.isfinite(last)
+        factor = (1.0 + self.rate * self.unit * z).clamp_min(1e-12)
+        return torch.where(known, torch.nan_to_num(last) + factor.log() / self.rate, LEVEL_UNIT * z)
 
 
 class ZeroInflatedHead:

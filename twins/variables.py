@@ -54,6 +54,8 @@ class Variable:
         amount_of: For amounts on a log scale from 0: the recurrent count, declared before, of the events that come to
             it (dollars spent on purchases). Everybody's amounts have a size of their own, hidden, that never changes;
             interventions and inputs multiply them in their own step only. Zero where nothing was counted.
+        relative: For positive amounts on a plain log scale: what is predicted is growth relative to the last value. It
+            often is nearly normal, where its logarithm is not.
         about: One sentence for people.
     """
 
@@ -71,6 +73,7 @@ class Variable:
     absorbing: bool = False
     recurrent: bool = False
     amount_of: str = ""
+    relative: bool = False
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -119,6 +122,8 @@ class Variable:
             raise refuse("recurrent", self.recurrent, "only on counts from 0")
         if self.amount_of and not self.has_zero_atom:
             raise refuse("amount_of", self.amount_of, "only on continuous variables on a log scale from 0")
+        if self.relative and (self.scale != "log" or self.low <= 0.0 or self.scaling.knee != self.low):
+            raise refuse("relative", self.relative, "only on a log scale with low > 0 and knee = low")
 
     @cached_property
     def scaling(self) -> Scale:
