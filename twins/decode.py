@@ -16,7 +16,7 @@ from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
 from twingym.twins.seen import Done, Seen, advance_seen
-from twingym.twins.transformer import RingCache
+from twingym.twins.transformer import Cache
 
 # Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
 # the company it is computed in.
@@ -40,7 +40,7 @@ class TwinState:
         count: N without padding.
     """
 
-    cache: RingCache
+    cache: Cache
     traits: Tensor
     own: dict[str, Floats]
     done: Done
@@ -83,17 +83,11 @@ class TransformerDynamics:
     def restart(
         self, state: TwinState, rows: Rows, cohort: Cohort, inputs: Floats, noise: Floats
     ) -> tuple[TwinState, Floats]:
-        """Begin new courses in ``rows``; the others' cache is not touched.
-
-        A row's birth token takes the slot of its previous person's last one, so that everybody's clocks agree.
-        """
+        """Begin new courses in ``rows``; the others' cache is not touched."""
         fresh, observed = self.initial(cohort, inputs, noise)
         where = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        slot = (state.cache.clock - 1) % self.network.trunk.window
         count = len(rows)
-        for ring, new in zip(state.cache.keys + state.cache.values, fresh.cache.keys + fresh.cache.values, strict=True):
-            ring[where, slot] = new[:count, 0]
-        state.cache.birth[where] = state.cache.clock - 1
+        state.cache.restart(where, fresh.cache)
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.spread[where] = fresh.spread[:count]
         state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
@@ -212,9 +206,7 @@ class TransformerDynamics:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
         before = state.seen
-        value, state.spread, state.people = self.network.sample(
-            hidden, tokens, u, before.last, state.head, state.people
-        )
+        value = self._sample(state, hidden, tokens, u)
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(
@@ -223,6 +215,14 @@ class TransformerDynamics:
         state.before = before
         state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
         return self.spec.decode_values(value[: state.count].double().numpy())
+
+
+    def _sample(self, state: TwinState, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
+        """Draw the next values (N, D) on [-1, 1]; all but them is put into the state."""
+        value, state.spread, state.people = self.network.sample(
+            hidden, tokens, u, state.seen.last, state.head, state.people
+        )
+        return value
 
 
 def _float(array: Floats) -> Tensor:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from twingym.twins.backbones import backbone
 from twingym.twins.heads import Head, head_for
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import TwinSpec
 from twingym.twins.tokens import TokenLayout
-from twingym.twins.transformer import CausalTransformer, TransformerConfig
+from twingym.twins.transformer import TransformerConfig
 
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
 
 
 class TwinNetwork(nn.Module):
-    """The transformer with the declared variables around it.
+    """A backbone with the declared variables around it.
 
     Legend of shapes: B = people, T = tokens, D = modelled variables, M = ensemble heads, P = parameters, C = recurrent
     counts, A = amounts of their events.
@@ -44,7 +45,7 @@ class TwinNetwork(nn.Module):
         self._affected, acting = self.recurrent[:1] + self.amounts, self.layout.acting
         widths = tuple((d.width if d else 0) + acting * (k in self._affected) for k, d in enumerate(self.distributions))
         earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
-        self.trunk = CausalTransformer(config, self.layout.width, widths, earlier, spec.window)
+        self.trunk = backbone(config.backbone)(config, self.layout.width, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts (a rate times an effect) or amounts
         # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much.
         self.wide = None

@@ -1,4 +1,4 @@
-"""The network: a causal transformer over a person's course, and its step-by-step decoding with a ring cache.
+"""The trunk of a network, by default a causal transformer over a person's course, decoded with a ring cache.
 
 Legend of shapes: B = people, T = tokens, D = model width, H = attention heads, E = width of an attention head,
 W = window, M = ensemble heads, V = modelled variables, F = features of a token, P = parameters of a variable.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class TransformerConfig:
     """Sizes of the network.
 
     Attributes:
+        backbone: What carries a course: ``transformer``, ``gru`` or ``mlp``; see :mod:`twingym.twins.backbones`.
         width: D.
         layers: Blocks of the trunk.
         attention_heads: H.
@@ -34,6 +35,7 @@ class TransformerConfig:
         prior_gain: How strongly the random map speaks.
     """
 
+    backbone: str = "transformer"
     width: int = 64
     layers: int = 2
     attention_heads: int = 4
@@ -131,6 +133,18 @@ class EnsembleHead(nn.Module):
         return self.write[v](F.gelu(z + self.earlier[v - 1](told)) if told.shape[-1] else F.gelu(z))  # type: ignore[no-any-return]
 
 
+class Cache(Protocol):
+    """What a backbone keeps of every row's past tokens."""
+
+    def take(self, rows: Tensor) -> Cache:
+        """Copy ``rows``."""
+        ...
+
+    def restart(self, rows: Tensor, fresh: Any) -> None:
+        """Let the people of ``fresh``, who have one token each, take the place of ``rows``."""
+        ...
+
+
 @dataclass
 class RingCache:
     """Keys and values of the last W tokens of every row.
@@ -154,11 +168,22 @@ class RingCache:
         """Copy ``rows``."""
         return RingCache([k[rows] for k in self.keys], [v[rows] for v in self.values], self.birth[rows], self.clock)
 
+    def restart(self, rows: Tensor, fresh: RingCache) -> None:
+        """Let the people of ``fresh``, who have one token each, take the place of ``rows``.
 
-class CausalTransformer(nn.Module):
-    """Tokens of a course in, one hidden vector a token out; M ensemble heads on top."""
+        A token takes the slot of the previous person's last one, so that everybody's clocks agree.
+        """
+        slot = (self.clock - 1) % self.keys[0].shape[1]
+        for ring, new in zip(self.keys + self.values, fresh.keys + fresh.values, strict=True):
+            ring[rows, slot] = new[: len(rows), 0]
+        self.birth[rows] = self.clock - 1
 
-    slopes: Tensor
+
+class Trunk(nn.Module):
+    """Tokens of a course in, one hidden vector a token out; M ensemble heads on top.
+
+    A backbone adds what carries a course between :attr:`embed` and :attr:`norm`.
+    """
 
     def __init__(
         self, config: TransformerConfig, features: int, widths: tuple[int, ...], earlier: tuple[int, ...], window: int
@@ -170,10 +195,40 @@ class CausalTransformer(nn.Module):
         super().__init__()
         self.config, self.window = config, window
         self.embed = nn.Linear(features, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = self._layers(config)
         self.norm = nn.LayerNorm(config.width)
         self.heads = nn.ModuleList(EnsembleHead(config, widths, earlier) for _ in range(config.ensemble))
+
+    def _layers(self, config: TransformerConfig) -> nn.ModuleList:
+        raise NotImplementedError
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Whole courses (or crops of them): tokens (B, T, F) -> (B, T, D)."""
+        raise NotImplementedError
+
+    def empty_cache(self, rows: int) -> Cache:
+        """Return a cache for ``rows`` people who are about to be born."""
+        raise NotImplementedError
+
+    def decode(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Add one token per row to the cache: tokens (B, F) -> (B, D); equals the last column of :meth:`forward`."""
+        raise NotImplementedError
+
+
+class CausalTransformer(Trunk):
+    """Attention carries a course."""
+
+    slopes: Tensor
+
+    def __init__(
+        self, config: TransformerConfig, features: int, widths: tuple[int, ...], earlier: tuple[int, ...], window: int
+    ) -> None:
+        """Build the network; see :class:`Trunk`."""
+        super().__init__(config, features, widths, earlier, window)
         self.register_buffer("slopes", alibi_slopes(config.attention_heads, window), persistent=False)
+
+    def _layers(self, config: TransformerConfig) -> nn.ModuleList:
+        return nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Whole courses (or crops of them): tokens (B, T, F) -> (B, T, D)."""
@@ -196,8 +251,9 @@ class CausalTransformer(nn.Module):
 
         return RingCache(ring(), ring(), torch.zeros(rows, dtype=torch.int64, device=parameter.device))
 
-    def decode(self, tokens: Tensor, cache: RingCache) -> Tensor:
+    def decode(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Add one token per row to the cache: tokens (B, F) -> (B, D); equals the last column of :meth:`forward`."""
+        assert isinstance(cache, RingCache)
         bias = self._ring_bias(cache)
         x, slot = self.embed(tokens), cache.clock % self.window
         for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
