@@ -142,8 +142,8 @@ class _Fit:
         self.network.train()
         for number in range(config.batches):
             rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
-            start = self._starts(self.train, rows, random)
-            batch = crop(self.train, rows, start, self.steps)
+            start, late = self._starts(self.train, rows, random, config.late_share)
+            batch = crop(self.train, rows, start, self.steps, late)
             scores = log_prob(self.network, batch)  # (M, B, T, D)
             weight = self.bootstrap[:, rows]  # (M, B)
             loss = -(scores.sum((2, 3)) * weight).sum() / (batch.present.sum((1, 2)) * weight).sum()
@@ -165,12 +165,21 @@ class _Fit:
             self.stale += 1
         self.seconds += time.process_time() - began
 
-    def _starts(self, data: Dataset, rows: Tensor, random: np.random.Generator) -> Tensor:
-        """First tokens of the crops: some at birth, the others anywhere that leaves something to predict."""
+    def _starts(
+        self, data: Dataset, rows: Tensor, random: np.random.Generator, late_share: float = 0.0
+    ) -> tuple[Tensor, Tensor | None]:
+        """First tokens of the crops: some at birth, the others anywhere that leaves something to predict.
+
+        Also whom the crops meet late, if any: they begin at any observation that is followed by another.
+        """
         latest = (data.length[rows] - self.steps).clamp(min=0).numpy()
         start = (random.random(len(rows)) * (latest + 1)).astype(np.int64)
         start[random.random(len(rows)) < self.config.birth_share] = 0
-        return torch.from_numpy(start)
+        if not late_share:
+            return torch.from_numpy(start), None
+        late = random.random(len(rows)) < late_share
+        anywhere = 1 + (random.random(len(rows)) * (data.length[rows].numpy() - 1)).astype(np.int64)
+        return torch.from_numpy(np.where(late, anywhere, start)), torch.from_numpy(late.astype(np.float32))
 
     @torch.no_grad()
     def _held_out_loss(self) -> float:
@@ -178,7 +187,7 @@ class _Fit:
         random = np.random.Generator(np.random.Philox(key=self.config.seed, counter=0))
         total, count = 0.0, 0.0
         for rows in torch.arange(len(self.held_out)).split(64):
-            batch = crop(self.held_out, rows, self._starts(self.held_out, rows, random), self.steps)
+            batch = crop(self.held_out, rows, *self._starts(self.held_out, rows, random)[:1], self.steps)
             total -= float(log_prob(network, batch).mean(0).sum())
             count += float(batch.present.sum())
         return total / count

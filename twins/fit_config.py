@@ -17,6 +17,8 @@ class FitConfig:
         batch_tokens: Tokens per gradient step; short courses make many segments, long ones few.
         segment: Tokens per segment, in windows.
         birth_share: Share of segments that begin at birth.
+        late_share: Share of segments that hide what was seen before they begin, as of people who join late: so what
+            follows a first observation is learned from every step of a course, not from its first alone.
         learning_rate: Peak of the one-cycle schedule.
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
@@ -31,6 +33,7 @@ class FitConfig:
     batch_tokens: int = 7000
     segment: float = 3.0
     birth_share: float = 0.2
+    late_share: float = 0.0
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     clip: float = 1.0

@@ -92,7 +92,7 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
         ),
         actions=actions,
         inputs=inputs,
-        traits=_float(spec.encode_traits(courses.traits)),
+        traits=_float(spec.encode_traits(courses.traits)).expand(len(courses), -1),
         target=target,
         present=present,
         length=torch.from_numpy(courses.length + 1),
@@ -111,22 +111,30 @@ def _history(value: Tensor, present: Tensor, units: Tensor, done: Done) -> Seen:
     return Seen.join(tokens, lambda tensors: torch.stack(tensors, dim=1))
 
 
-def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int) -> Dataset:
-    """Cut segments of ``steps`` tokens: rows (B,), first tokens (B,). Traits become (B, 1, F)."""
+def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int, late: Tensor | None = None) -> Dataset:
+    """Cut segments of ``steps`` tokens: rows (B,), first tokens (B,). Traits become (B, 1, F).
+
+    A segment that reaches beyond the course is filled up with its last token, and nothing is learned from that. Where
+    ``late`` (B,) is 1, the first token does not know how the values it sees have changed: the person joins there.
+    """
     index = start[:, None] + torch.arange(steps)  # (B, steps)
-    row = rows[:, None]
+    row, there = rows[:, None], (index < data.target.shape[1])[..., None]
+    index = index.clamp(max=data.target.shape[1] - 1)
 
     def cut(tensor: Tensor) -> Tensor:
         return tensor[row, index]
 
+    seen = data.seen.each(cut)
+    if late is not None:
+        seen.change[:, 0] *= (1.0 - late)[:, None]
     return Dataset(
         ids=data.ids[rows.numpy()],
-        seen=data.seen.each(cut),
+        seen=seen,
         actions=cut(data.actions),
         inputs=cut(data.inputs),
         traits=data.traits[rows][:, None],
         target=cut(data.target),
-        present=cut(data.present),
+        present=cut(data.present) * there,
         length=(data.length[rows] - start).clamp(max=steps),
     )
 
