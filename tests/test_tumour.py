@@ -1,0 +1,171 @@
+"""Is the tumour benchmark the published one, and is its Bayes reference what nobody can beat?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchmarks import tumour_counterfactual as benchmark
+from benchmarks.tumour import bayes, twin
+from benchmarks.tumour.arrays import draw
+from benchmarks.tumour.causal_transformer import CausalTransformer
+from benchmarks.tumour.counterfactuals import KINDS
+from benchmarks.tumour.recipes import ABLATIONS, MODELS, TWIN
+from benchmarks.tumour.simulator import (
+    CHEMO_DOSE,
+    LARGEST,
+    RADIO_DOSE,
+    Patients,
+    draw_patients,
+    record,
+    treated,
+    volume,
+)
+
+from twingym.twins import TwinModel
+from twingym.twins.network import TwinNetwork
+from twingym.twins.transformer import TransformerConfig
+
+SMALL = TransformerConfig(width=16, layers=1, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return draw(4.0, 10, original=True, train=30, tested=10)
+
+
+def rmse(questions, forecast):
+    return 100.0 * np.sqrt(((forecast - questions.answer) ** 2).mean(axis=0)) / LARGEST
+
+
+def test_patients_and_answers_are_those_of_the_published_code(small):
+    """Sums over what the authors' program, once corrected, simulates from the same seed: 30, 10, 10, 10 people."""
+    assert np.nansum(small.train.size) == pytest.approx(12421.006620947555, rel=1e-12)
+    assert small.train.chemo.sum() == 320.0
+    assert small.train.radio.sum() == 340.0
+    assert small.train.steps.sum() == 1731
+    assert np.nansum(small.held_out.size) == pytest.approx(2960.4512287025254, rel=1e-12)
+    wanted = {"one_step": (2360, 60791.266677949556), "sliding": (5900, 41439.200706699434)}
+    wanted["random"] = (5356, 9425.203648173365)
+    for kind, (count, total) in wanted.items():
+        questions = small.questions[kind]
+        assert len(questions) == count
+        assert questions.answer[:, -1].sum() == pytest.approx(total, rel=1e-8), kind
+
+
+def test_nobody_is_treated_on_the_first_day_of_training_but_of_testing(small):
+    assert small.train.chemo[:, 0].sum() + small.train.radio[:, 0].sum() == 0.0
+    many = draw(4.0, 10, original=True, train=10, tested=100).questions["one_step"].history
+    assert many.radio[:, 0].mean() > 0.1
+
+
+def test_the_cleaned_form_has_no_impossible_answers_and_one_policy():
+    drawn = draw(4.0, 10, original=False, train=300, tested=60)
+    for kind in KINDS:
+        answers = drawn.questions[kind].answer
+        assert (answers >= 0.0).all()
+        assert (answers <= LARGEST).all()
+    assert drawn.train.radio[:, 0].mean() > 0.1
+    tested = drawn.questions["one_step"].history
+    quirky = draw(4.0, 10, original=True, train=300, tested=60).questions["one_step"].history
+    assert slope(drawn.train) == pytest.approx(1.0, abs=0.15)
+    assert slope(tested) == pytest.approx(1.0, abs=0.3)
+    assert slope(quirky) < 0.6
+
+
+def slope(recorded):
+    """How treatment follows the chance that the patient's own last days give: 1 if that is the policy."""
+    chances, given = [], []
+    for day in range(15, 50):
+        there = recorded.steps > day
+        chances.append(treated(recorded.size[there, day - 14 : day + 1], 4.0))
+        given.append(recorded.chemo[there, day])
+    return np.polyfit(np.concatenate(chances), np.concatenate(given), 1)[0]
+
+
+def test_one_day_follows_the_equation_by_hand():
+    one = Patients(volume(np.array([3.0])), np.array([0.04]), np.array([0.001]), np.array([0.03]), np.array([2.0]))
+    grown = one.growth(one.first, np.array([CHEMO_DOSE]), np.array([RADIO_DOSE]), np.zeros(1))
+    by_hand = 1.0 + 0.001 * 3.0 * np.log(30.0 / 3.0) - 0.03 * 5.0 - (0.04 * 2.0 + 0.004 * 4.0)
+    assert grown[0] == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_the_posterior_narrows_down_on_the_true_parameters():
+    random = np.random.RandomState(1)
+    patients = draw_patients(200, random)
+    history = record(patients, 0.0, random)
+    known = bayes.posterior(history)
+    last = np.minimum(history.steps - 1, 50)
+    rows = np.flatnonzero(history.steps > 40)
+    truth = np.stack([patients.alpha, patients.rho, patients.kill], axis=-1)[rows]
+    mean, sd = known.mean[rows, last[rows]], np.sqrt(known.covariance[rows, last[rows]].diagonal(axis1=1, axis2=2))
+    z = (mean - truth) / sd
+    assert np.abs(z.mean(axis=0)).max() < 0.3
+    assert z.std(axis=0) == pytest.approx(1.0, abs=0.15)
+    assert (sd[:, 0] < 0.01).all()  # radiosensitivity, of which the population's sd is 0.17
+
+
+def test_the_bayes_reference_matches_the_published_protocol_and_beats_persistence():
+    questions = draw(4.0, 10, original=True, train=10, tested=200).questions["one_step"]
+    assert len(questions) == pytest.approx(44_000, rel=0.1)
+    last = questions.history.size[questions.patient, questions.day][:, None]
+    assert rmse(questions, bayes.forecast(questions, 64))[0] < 0.5 * rmse(questions, last)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_twin_model_is_asked_what_the_history_and_the_plan_say(small, kind):
+    """Samples of the rollout equal those of one course stepped alone, and answers never leak into them."""
+    model = TwinModel(TwinNetwork.untrained(twin.SPEC, SMALL).eval(), {})
+    questions = small.questions[kind]
+    picked = questions.take(np.arange(0, len(questions), 97))
+    found = twin.forecast(model, picked, 4)
+    assert found.shape == (4, len(picked), picked.answer.shape[1])
+    assert np.isfinite(found).all()
+    few = picked.take(np.array([3, 8]))
+    np.testing.assert_allclose(twin.forecast(model, few, 4), found[:, [3, 8]], rtol=1e-4)
+    blind = few.history
+    later = (
+        np.arange(blind.size.shape[1])[None, :]
+        > np.array([few.day[few.patient == p].max(initial=0) for p in range(10)])[:, None]
+    )
+    hidden = type(blind)(
+        np.where(later, 1.0, blind.size), blind.chemo, blind.radio, blind.drug, blind.steps, blind.kind
+    )
+    np.testing.assert_array_equal(
+        twin.forecast(model, type(few)(few.kind, hidden, few.patient, few.day, few.plan, few.answer), 4),
+        twin.forecast(model, few, 4),
+    )
+
+
+def test_cells_are_computed_once_and_a_changed_recipe_is_another_cell(tmp_path, monkeypatch):
+    args = benchmark.Args(
+        quick=True, models=("bayes", "persistence"), runs=tmp_path, out=tmp_path / "out.csv", paths=4, judged_paths=4
+    )
+    monkeypatch.setattr(benchmark, "cells", lambda _: few)
+    few = [
+        benchmark.Cell("original", 4.0, 10, model, 100, (4, 4))
+        for model in ("bayes", "persistence", "causal_transformer")
+    ]
+    monkeypatch.setattr(benchmark, "BASELINE_EPOCHS", 1)
+    benchmark.main(args)
+    files = sorted((tmp_path / "quick").glob("*.csv"))
+    assert len(files) == 3
+    table = pd.concat(map(pd.read_csv, files))
+    assert set(table["kind"]) == set(KINDS)
+    assert table.groupby("model")["rmse"].mean()["bayes"] < table.groupby("model")["rmse"].mean()["persistence"]
+    assert (table["rmse_later"] > 0.0).all()
+    stamps = [f.stat().st_mtime_ns for f in files]
+    benchmark.main(args)
+    assert [f.stat().st_mtime_ns for f in files] == stamps
+    names = {name: benchmark.Cell("original", 4.0, 10, name, 100, (4, 4)).name for name in MODELS}
+    assert len({name.rsplit("_", 1)[1] for name in names.values()}) == len(MODELS)
+    for recipe in ABLATIONS.values():
+        assert recipe != TWIN
+
+
+@pytest.mark.slow
+def test_a_short_fit_comes_near_to_bayes_and_the_baseline_learns():
+    drawn = draw(4.0, 10, original=True, train=2000, tested=200)
+    questions = drawn.questions["one_step"]
+    best = rmse(questions, bayes.forecast(questions))[0]
+    baseline = CausalTransformer(drawn.train, 4.0, epochs=8)
+    last = questions.history.size[questions.patient, questions.day][:, None]
+    assert best < rmse(questions, baseline.forecast(questions))[0] < rmse(questions, last)[0]
