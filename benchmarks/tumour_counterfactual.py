@@ -1,8 +1,8 @@
 """How well are courses under other treatments forecast: the published tumour benchmark, with everybody on one table?
 
 ``python -m benchmarks.tumour_counterfactual`` fits and scores every model on every gamma and seed, one cell at a time,
-and writes ``benchmarks/results/tumour_counterfactual.csv``; ``python docs/generate.py`` makes docs/tumour.md of it.
-A cell that is there already is not computed again, so a killed run goes on where it was. ``--quick`` takes fewer
+and writes ``benchmarks/results/tumour_counterfactual.csv``; ``python -m benchmarks.tumour.report`` makes docs/tumour.md
+of it. A cell that is there already is not computed again, so a killed run goes on where it was. ``--quick`` takes fewer
 patients, one seed and one gamma: minutes instead of hours.
 """
 
@@ -27,12 +27,12 @@ from benchmarks.tumour import bayes, causal_transformer, twin
 from benchmarks.tumour.arrays import Arrays, draw
 from benchmarks.tumour.counterfactuals import Questions
 from benchmarks.tumour.recipes import ABLATIONS, MODELS
+from benchmarks.tumour.report import CELLS
 from benchmarks.tumour.scores import scored
 from benchmarks.tumour.simulator import Floats
 from twingym.twins import TwinModel
 from twingym.twins.model import write_atomically
 
-RESULTS = Path(__file__).parent / "results" / "tumour_counterfactual.csv"
 SEEDS = (10, 101, 1010, 10101, 101010)
 BASELINE_EPOCHS = 30  # in less than five CPU minutes
 
@@ -59,7 +59,7 @@ class Args:
     """Cells computed at a time, one thread each."""
     runs: Path = Path("runs/tumour")
     """Where cells are kept."""
-    out: Path = RESULTS
+    out: Path = CELLS
     """Table of all cells."""
     quick: bool = False
     """A tenth of the patients, one seed, gamma 4, no ablations; kept apart from the real cells, not written down."""

@@ -1,10 +1,12 @@
 """Is the tumour benchmark the published one, and is its Bayes reference what nobody can beat?"""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 from benchmarks import tumour_counterfactual as benchmark
-from benchmarks.tumour import bayes, twin
+from benchmarks.tumour import bayes, report, twin
 from benchmarks.tumour.arrays import draw
 from benchmarks.tumour.causal_transformer import CausalTransformer
 from benchmarks.tumour.counterfactuals import KINDS
@@ -169,3 +171,34 @@ def test_a_short_fit_comes_near_to_bayes_and_the_baseline_learns():
     baseline = CausalTransformer(drawn.train, 4.0, epochs=8)
     last = questions.history.size[questions.patient, questions.day][:, None]
     assert best < rmse(questions, baseline.forecast(questions))[0] < rmse(questions, last)[0]
+
+
+def cells_of(models, gamma=4.0, form="original", seeds=(10, 101)):
+    rows = []
+    for (model, error), seed in itertools.product(models.items(), seeds):
+        for kind, taus in (("one_step", [1]), ("sliding", range(2, 7)), ("random", range(2, 7))):
+            for tau in taus:
+                known = {"form": form, "gamma": gamma, "seed": seed, "model": model, "kind": kind, "tau": tau}
+                scores = dict.fromkeys(("rmse", "rmse_possible", "rmse_later", "crps"), error * (1.1 if seed > 10 else 0.9))
+                fitted = {"fit_seconds": 100.0, "parameters": 1000.0} if model not in ("bayes", "persistence") else {}
+                cover = {f"coverage_{c}": c / 100 for c in (50, 80, 90, 95)} if model == "twin" else {}
+                rows.append({**known, **scores, **cover, **fitted})
+    return pd.DataFrame(rows)
+
+
+def test_the_page_says_what_was_reached_and_what_was_not():
+    table = cells_of({"twin": 0.9, "bayes": 0.8, "causal_transformer": 1.5, "one head": 1.0})
+    text = report.page(table)
+    lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("|")}
+    assert "| 0.900 | 1.10 | yes | 1.319 |" in lines["one step ahead, tau 1, gamma 4"]
+    assert "| 0.900 | 0.80 | **no** | 0.947 |" in lines["random plans, tau 6, gamma 4"]
+    assert "| 1.125 | 1.28 | yes |" in lines["ratio to Bayes, one step ahead, gamma 4"]
+    assert "0.60 (0.60 to 0.60)" in text  # over the baseline, paired
+    assert "| one head | 1.000 |" in text
+    assert "0.500, 0.800, 0.900, 0.950" in text
+    assert "1.319 ± 0.248" in text
+    assert "nan" not in text
+
+
+def test_the_committed_page_is_made_of_the_committed_table():
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(pd.read_csv(report.CELLS))

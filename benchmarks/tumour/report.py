@@ -1,4 +1,7 @@
-"""What did the tumour benchmark show: a page of Markdown made of the table of cells and the published numbers."""
+"""What did the tumour benchmark show: a page of Markdown made of the table of cells and the published numbers.
+
+``python -m benchmarks.tumour.report`` writes docs/tumour.md from benchmarks/results/tumour_counterfactual.csv.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+ROOT = Path(__file__).resolve().parents[2]
+CELLS = ROOT / "benchmarks" / "results" / "tumour_counterfactual.csv"
+PAGE = ROOT / "docs" / "tumour.md"
 PUBLISHED = Path(__file__).parent / "published.csv"
 LABELS = {
     "twin": "**twin model (ours)**",
@@ -65,7 +71,7 @@ def page(cells: pd.DataFrame) -> str:
 
 INTRODUCTION = """# The tumour benchmark
 
-<!-- written by docs/generate.py from benchmarks/results/tumour_counterfactual.csv -->
+<!-- written by python -m benchmarks.tumour.report -->
 
 How well is the course of a tumour under other treatments forecast by a model that saw confounded treatment only?
 The protocol is that of Melnychuk, Frauen & Feuerriegel (ICML 2022) in the authors' corrected repository: 10,000
@@ -188,3 +194,13 @@ def cost(cells: pd.DataFrame) -> str:
         for model, group in fitted.groupby("model", sort=False)
     ]
     return table(("model", "parameters", "CPU seconds of a fit, one thread"), rows)
+
+
+def write() -> Path:
+    """Write the page of the committed table; returns its path."""
+    PAGE.write_text(page(pd.read_csv(CELLS)), encoding="utf-8")
+    return PAGE
+
+
+if __name__ == "__main__":
+    write()
