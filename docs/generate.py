@@ -88,9 +88,9 @@ def tumours() -> list[str]:
     published = pd.read_csv(README.parent / "benchmarks" / "tumour" / "published.csv")
     best = published.query("kind == 'one_step' and gamma == 4")["rmse"].min()
     return [
-        f"**Tumours under other treatments** (the published benchmark, gamma 4, one step ahead; RMSE in per cent, lower is "
-        f"better): {ours:.2f}, where the best published is {best:.2f}, a network of the Causal Transformer's size on the "
-        f"same arrays {baseline:.2f}, and Bayes, who knows the equations, {bayes:.2f}. All of it: "
+        "**Tumours under other treatments** (the published benchmark, gamma 4, one step ahead; RMSE in per cent, lower "
+        f"is better): {ours:.2f}, where the best published is {best:.2f}, a network of the Causal Transformer's size "
+        f"on the same arrays {baseline:.2f}, and Bayes, who knows the equations, {bayes:.2f}. All of it: "
         "[docs/tumour.md](docs/tumour.md); `python -m benchmarks.tumour_counterfactual`."
     ]
 
