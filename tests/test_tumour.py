@@ -179,7 +179,8 @@ def cells_of(models, gamma=4.0, form="original", seeds=(10, 101)):
         for kind, taus in (("one_step", [1]), ("sliding", range(2, 7)), ("random", range(2, 7))):
             for tau in taus:
                 known = {"form": form, "gamma": gamma, "seed": seed, "model": model, "kind": kind, "tau": tau}
-                scores = dict.fromkeys(("rmse", "rmse_possible", "rmse_later", "crps"), error * (1.1 if seed > 10 else 0.9))
+                missed = error * (1.1 if seed > 10 else 0.9)
+                scores = dict.fromkeys(("rmse", "rmse_possible", "rmse_later", "crps"), missed)
                 fitted = {"fit_seconds": 100.0, "parameters": 1000.0} if model not in ("bayes", "persistence") else {}
                 cover = {f"coverage_{c}": c / 100 for c in (50, 80, 90, 95)} if model == "twin" else {}
                 rows.append({**known, **scores, **cover, **fitted})

@@ -23,6 +23,7 @@ from twingym.twins.gate import Dataset, crop, dataset, log_prob
 from twingym.twins.model import TwinModel, save_atomically
 from twingym.twins.network import TwinNetwork
 from twingym.twins.noise import Stream, uniforms
+from twingym.twins.rehearsal import PATHS, check_rehearsable, energy_score
 from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
 
@@ -113,7 +114,9 @@ class _Fit:
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
         )
-        steps = config.epochs * config.batches
+        if config.energy_weight:
+            check_rehearsable(self.network, config.energy_steps, config.shape(train.target.shape[1], spec)[1])
+        self._all_steps = steps = config.epochs * config.batches
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
         )
@@ -147,6 +150,8 @@ class _Fit:
             scores = log_prob(self.network, batch)  # (M, B, T, D)
             weight = self.bootstrap[:, rows]  # (M, B)
             loss = -(scores.sum((2, 3)) * weight).sum() / (batch.present.sum((1, 2)) * weight).sum()
+            if config.energy_weight and self.epoch * config.batches + number >= config.energy_from * self._all_steps:
+                loss = loss + self._rehearsed(batch, weight, random)
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
@@ -164,6 +169,18 @@ class _Fit:
         else:
             self.stale += 1
         self.seconds += time.process_time() - began
+
+    def _rehearsed(self, batch: Dataset, weight: Tensor, random: np.random.Generator) -> Tensor | float:
+        """Weighted energy score of paths that a head draws from somewhere in the segments, in a share of all steps."""
+        config, width = self.config, batch.target.shape[-1]
+        head = int(random.integers(self.network.config.ensemble))
+        first = int(random.integers(1, max(self.steps - config.energy_steps, 2)))
+        u = random.random((PATHS, len(batch), config.energy_steps, width), dtype=np.float32)
+        if random.random() >= config.energy_share:
+            return 0.0
+        drawn = torch.from_numpy(u).clamp(1e-6, 1.0 - 1e-6)
+        scores = energy_score(self.network, batch, first, config.energy_steps, head, drawn)
+        return config.energy_weight * (scores * weight[head]).sum() / weight[head].sum()
 
     def _starts(
         self, data: Dataset, rows: Tensor, random: np.random.Generator, late_share: float = 0.0

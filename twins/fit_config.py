@@ -24,6 +24,11 @@ class FitConfig:
         clip: Largest gradient norm.
         ema: Decay of the averaged weights, which are what is kept.
         patience: Epochs without improvement before stopping.
+        energy_weight: Weight of the energy score of sampled paths beside the likelihood; 0 for none. See
+            :mod:`twingym.twins.rehearsal`.
+        energy_steps: Steps of a path.
+        energy_share: Share of gradient steps with paths, once they begin.
+        energy_from: Share of the gradient steps after which they begin.
         seed: Of initial weights, crops and the bootstrap of people.
         threads: Torch threads.
     """
@@ -39,6 +44,10 @@ class FitConfig:
     clip: float = 1.0
     ema: float = 0.995
     patience: int = 8
+    energy_weight: float = 0.0
+    energy_steps: int = 6
+    energy_share: float = 0.25
+    energy_from: float = 0.7
     seed: int = 0
     threads: int = 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -94,6 +96,23 @@ class TwinNetwork(nn.Module):
         if not linear:
             return 0.0
         return linear[k] + self.wide_told[k - 1](told) if told.shape[-1] else linear[k]
+
+    def params_of(self, m: int, hidden: Tensor, tokens: Tensor) -> Callable[[int, Tensor], Tensor]:
+        """Return what head m says: from a variable's number k, and what was drawn before it, (..., k), to (..., P).
+
+        Args:
+            m: Which of the ensemble.
+            hidden: Trunk output, (..., D_model).
+            tokens: What went into the trunk, (..., F).
+        """
+        head, linear = self.trunk.heads[m], self._linear(tokens)
+        z = head.block(hidden)  # type: ignore[operator]
+
+        def params(k: int, drawn: Tensor) -> Tensor:
+            told = self._told(drawn, k)
+            return head.params(z, k, told) + self._shared(k, linear, told)  # type: ignore[operator,no-any-return]
+
+        return params
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.

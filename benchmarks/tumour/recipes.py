@@ -25,6 +25,7 @@ ABLATIONS = {
     "absolute head": replace(TWIN, spec=ABSOLUTE),
     "learned positions": replace(TWIN, spec=PLACES),
     "no late starts": replace(TWIN, fit=replace(TWIN.fit, late_share=0.0)),
+    "with a multi-step score": replace(TWIN, fit=replace(TWIN.fit, energy_weight=0.3, energy_steps=5)),
     "one head": replace(TWIN, network=replace(TWIN.network, ensemble=1)),
 }
 MODELS = {"twin": TWIN, "gru": backbone("gru"), "mlp": backbone("mlp"), **ABLATIONS}

@@ -92,8 +92,8 @@ CLEANED = """Test patients are treated by the rule of all others, by their own d
 first day; answers are possible volumes. Seeds {seeds}."""
 
 ABLATED = """Gamma 4, original form, seeds {seeds}. The *absolute head* predicts changes in cm3; *learned positions*
-give every day a place of its own; *no late starts* shows every course from its first day only; *one head* is no
-ensemble."""
+give every day a place of its own; *no late starts* shows every course from its first day only; the *multi-step
+score* adds the energy score of sampled paths of five days to the likelihood; *one head* is no ensemble."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
