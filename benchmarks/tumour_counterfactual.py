@@ -149,6 +149,7 @@ def prepared(cell: Cell, arrays: Arrays, folder: Path) -> tuple[Forecaster, dict
         return lambda asked: (baseline.forecast(asked), None), {"fit_seconds": baseline.seconds, "parameters": count}
     folder.mkdir(parents=True, exist_ok=True)
     model = twin.fit(arrays.train, arrays.held_out, MODELS[cell.model], folder)
+    model.save(folder)
 
     def sample(asked: Questions, paths: int) -> Floats:
         return twin.forecast(model, asked, paths)

@@ -57,6 +57,7 @@ def scored(questions: Questions, mean: Floats, sample: Sampler | None, paths: in
             row["crps"] = float(np.abs(100.0 * (drawn[0, :, k] - answer) / LARGEST).mean())
             continue
         row["crps"] = float(crps(100.0 * drawn[:, :, k] / LARGEST, 100.0 * answer / LARGEST).mean())
-        ranks = rank(drawn[:, :, k], answer, tie)
+        # Whoever cannot tell sizes below the smallest apart is right to say the smallest, also of impossible answers.
+        ranks = rank(drawn[:, :, k], np.clip(answer, drawn.min(), drawn.max()), tie)
         row |= {f"coverage_{100 * level:.0f}": covered(ranks, level) for level in LEVELS}
     return pd.DataFrame(rows)

@@ -128,7 +128,9 @@ def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool =
     known = courses(questions.history, np.arange(len(questions.history.steps)), model.spec)
     n, days = len(known), questions.doses.shape[1]
     amounts, inputs = questions.doses * [CHEMO_DOSE, RADIO_DOSE], known.inputs
-    luck = qmc.Sobol(days, rng=1).random(paths)  # (S, H)
+    # What decides on the head is a dimension of its own: paths of one head must not all have low luck.
+    drawn = qmc.Sobol(days + 1, rng=1).random(paths)
+    luck, heads = drawn[:, :-1], (drawn[:, -1] * dynamics.heads).astype(np.intp)  # (S, H), (S,)
     noise = np.full((n, dynamics.noise_width), 0.5)
     found = np.empty((paths, len(questions), days - questions.lead), dtype=np.float32)
     state, _ = dynamics.initial(Cohort(known.ids, dict(known.traits)), inputs[:, 0], noise)
@@ -137,7 +139,7 @@ def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool =
         state = dynamics.observe(state, known.observed[:, day])
         for few in np.array_split(rows, -(-len(rows) * paths // AT_ONCE)) if len(rows) else ():
             here = dynamics.take(state, np.tile(questions.patient[few], paths))
-            here = dynamics.bind(here, np.repeat(np.arange(paths) % dynamics.heads, len(few)))
+            here = dynamics.bind(here, np.repeat(heads, len(few)))
             for ahead in range(days):
                 u = np.repeat(luck[:, ahead], len(few))[:, None].repeat(dynamics.noise_width, axis=1)
                 # Whoever is asked about days beyond the last recorded one stays at its number.
