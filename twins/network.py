@@ -10,6 +10,7 @@ from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import TwinSpec
+from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.tokens import TokenLayout
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
@@ -177,7 +178,14 @@ class TwinNetwork(nn.Module):
         return people.corrected(self.events, self._counted_in(value, present, last), traits)
 
     def sample(
-        self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor, people: Regulars
+        self,
+        hidden: Tensor,
+        tokens: Tensor,
+        u: Tensor,
+        last: Tensor,
+        bound: Tensor,
+        people: Regulars,
+        heads: StackedHeads | None = None,
     ) -> tuple[Tensor, Tensor, Regulars]:
         """Draw the next observation from the head each person is bound to.
 
@@ -188,20 +196,20 @@ class TwinNetwork(nn.Module):
             last: Values before, NaN where there were none, (B, D).
             bound: Head of each person, (B,).
             people: What is kept of their recurrent counts.
+            heads: Those of the trunk, stacked once for many steps; None stacks them now.
 
         Returns:
-            Values on [-1, 1], (B, D), the heads' disagreement in typical changes or probability, (B,), and the people
-            after the step.
+            Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
+            people after the step.
         """
-        features = [head.block(hidden) for head in self.trunk.heads]  # type: ignore[operator]
+        heads = heads or StackedHeads(self.trunk.heads)
+        features = heads.block(hidden)  # (M, B, D_model)
         rows = torch.arange(len(bound), device=bound.device)
         drawn = hidden.new_zeros(len(bound), 0)
-        spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
+        expected, linear = [], self._linear(tokens)
 
         def params(k: int, told: Tensor) -> Tensor:
-            shared = self._shared(k, linear, told)
-            each = [h.params(z, k, told) + shared for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
-            return torch.stack(each)  # (M, B, P)
+            return heads.params(features, k, told) + self._shared(k, linear, told)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).any()
@@ -227,9 +235,9 @@ class TwinNetwork(nn.Module):
                 say = params(k, self._told(drawn, k))[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
-            spread = spread + means.var(dim=0, correction=0)
+            expected.append(means)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
-        return drawn, spread.sqrt(), occasion.after() if occasion else people
+        return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
 
 
 def _zero_linear(features: int, width: int) -> nn.Module:
