@@ -139,8 +139,8 @@ class TransformerDynamics:
 
     def bind(self, state: TwinState, head: Rows) -> TwinState:
         """Bind people to other heads, shape (N,), from here on."""
-        state.head = torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
-        state.people = replace(state.people, stale=torch.ones_like(state.people.stale))
+        before, state.head = state.head, torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
+        state.people = replace(state.people, stale=state.people.stale | (state.head != before))
         return state
 
     @torch.inference_mode()

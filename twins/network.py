@@ -14,6 +14,7 @@ from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.tokens import TokenLayout
 from twingym.twins.transformer import CausalTransformer, TransformerConfig
 
+OWN_LINEAR_START = 0.03  # standard deviation of the first weights, per unit of the gain of random priors
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
 
 
@@ -50,8 +51,12 @@ class TwinNetwork(nn.Module):
         # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much.
         self.wide = None
         if self.layout.counted or spec.amounts:
-            self.wide, self._widths = _zero_linear(self.layout.width, sum(widths)), list(widths)
-            self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
+            start = OWN_LINEAR_START * config.prior_gain if config.own_linear else 0.0
+            paths = config.ensemble if config.own_linear else 1
+            self.wide, self._widths = _linear_from(start, self.layout.width, paths * sum(widths)), list(widths)
+            self.wide_told = nn.ModuleList(
+                _linear_from(start, told, paths * width) for told, width in zip(earlier[1:], widths[1:], strict=True)
+            )
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -84,16 +89,25 @@ class TwinNetwork(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """What every head's parameters (..., P) of each variable get from the token (..., F) itself; () for nothing."""
+        """What parameters of each variable get from the token (..., F) itself; () for nothing.
+
+        Shape (..., P) for all heads, or (M, ..., P) if each has a path of its own.
+        """
         if self.wide is None:
             return ()
-        return self.wide(tokens).split(self._widths, dim=-1)  # type: ignore[no-any-return]
+        return self._by_head(self.wide(tokens)).split(self._widths, dim=-1)  # type: ignore[no-any-return]
 
     def _shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
-        """What every head's parameters (..., P) of variable k get from token and earlier variables themselves."""
+        """What parameters of variable k get from token and earlier variables themselves; shaped like ``linear[k]``."""
         if not linear:
             return 0.0
-        return linear[k] + self.wide_told[k - 1](told) if told.shape[-1] else linear[k]
+        return linear[k] + self._by_head(self.wide_told[k - 1](told)) if told.shape[-1] else linear[k]
+
+    def _by_head(self, flat: Tensor) -> Tensor:
+        return flat.unflatten(-1, (self.config.ensemble, -1)).movedim(-2, 0) if self.config.own_linear else flat
+
+    def _of_head(self, shared: Tensor | float, m: int) -> Tensor | float:
+        return shared[m] if self.config.own_linear and isinstance(shared, Tensor) else shared
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
@@ -112,11 +126,11 @@ class TwinNetwork(nn.Module):
         linear = self._linear(tokens)
         shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
         per_head, effects = [], []
-        for head in self.trunk.heads:
+        for m, head in enumerate(self.trunk.heads):
             z = head.block(hidden)  # type: ignore[operator]
             terms, effects_here = [], []
             for k, distribution in enumerate(self.distributions):
-                params = head.params(z, k, told[k]) + shared[k]  # type: ignore[operator]
+                params = head.params(z, k, told[k]) + self._of_head(shared[k], m)  # type: ignore[operator]
                 if k in self._affected:
                     effects_here.append(self._effect(params, tokens))
                 if distribution is None:
@@ -240,9 +254,11 @@ class TwinNetwork(nn.Module):
         return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
 
 
-def _zero_linear(features: int, width: int) -> nn.Module:
+def _linear_from(start: float, features: int, width: int) -> nn.Module:
+    """A linear map whose weights begin with this standard deviation."""
     if features == 0:
         return nn.Identity()
     linear = nn.Linear(features, width, bias=False)
-    nn.init.zeros_(linear.weight)
+    # Zeros must not use up random numbers: weights of other layers would begin elsewhere.
+    nn.init.normal_(linear.weight, std=start) if start else nn.init.zeros_(linear.weight)
     return linear
