@@ -7,8 +7,10 @@ each state visited the spread of the heads' means is ranked against the spread o
 ``--referee`` only networks that were fitted before are asked. They stay in ``runs/referee``, and a fit that was stopped
 goes on.
 
-``ceiling`` is the rank correlation between the spreads of three of the networks and of the two others, over all ways
-to part them: what no judge who is compared with them can be expected to exceed.
+What five networks differ by in a single step is mostly chance, so disagreement is averaged (as a root mean square) over
+a third of the model's window before it is ranked; the figures of single steps stand beside it. ``ceiling`` is the rank
+correlation between the spreads of three of the networks and of the two others, over all ways to part them: how well
+such referees agree with each other.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ APART = 10_000_000  # ids between the people of one network and the next
 SHIFTS = (-0.2, 0.2)  # of amounts, on the policy's scale
 EVERY = 6  # steps from one state that counts to the next: neighbours tell the same
 RESAMPLES = 200
+MEMORY = 3  # windows of the twin model, divided by this, over which disagreement is averaged
 
 
 @dataclass
@@ -166,28 +169,49 @@ def parts(judges: int) -> list[tuple[int, ...]]:
     return [everyone, *(side for part in larger for side in (part, tuple(set(everyone) - set(part))))]
 
 
-def ranked(label: str, told: np.ndarray) -> dict[str, object]:
-    """Return Spearman's correlation over states told (N, T, ways), with an interval over people, and the ceiling."""
+def recent(told: np.ndarray, steps: int) -> np.ndarray:
+    """Return the root mean square of disagreement (N, T, ways) over the last ``steps`` of them, or all there were."""
+    total = np.cumsum(np.square(told), axis=1)  # NaN after the end
+    before = np.zeros_like(total)
+    before[:, steps:] = total[:, :-steps]
+    count = np.minimum(np.arange(1, told.shape[1] + 1), steps)
+    return np.asarray(np.sqrt((total - before) / count[:, None]))
 
-    def correlation(rows: np.ndarray, one: int, other: int) -> float:
-        states = told[rows].reshape(-1, told.shape[-1])
-        states = states[np.isfinite(states[:, 0])]
-        return float(spearmanr(states[:, one], states[:, other]).statistic)
 
-    everyone, random = np.arange(len(told)), np.random.Generator(np.random.Philox(key=0))
-    draws = [correlation(random.integers(0, len(told), len(told)), 0, 1) for _ in range(RESAMPLES)]
+def ranked(label: str, told: Sequence[np.ndarray], steps: int) -> dict[str, object]:
+    """Return how well heads agree with networks over the states of several visits (N, T, ways), averaged and not."""
+    averaged, single = (
+        np.concatenate([average(each)[:, ::EVERY] for each in told], axis=1)
+        for average in (lambda each: recent(each, steps), lambda each: each)
+    )
+    everyone, random = np.arange(len(single)), np.random.Generator(np.random.Philox(key=0))
+    draws = [correlation(averaged[random.integers(0, len(single), len(single))], 0, 1) for _ in range(RESAMPLES)]
     low, high = np.quantile(draws, [0.025, 0.975])
-    ceiling = np.mean([correlation(everyone, one, one + 1) for one in range(2, told.shape[-1], 2)])
-    found = {"visited by": label, "states": int(np.isfinite(told[..., 0]).sum())}
-    of_heads, of_networks = np.nanmedian(told[..., 0]), np.nanmedian(told[..., 1])
-    return found | {
-        "spearman": correlation(everyone, 0, 1),
+    return {
+        "visited by": label,
+        "people": len(everyone),
+        "states": int(np.isfinite(single[..., 0]).sum()),
+        "spearman": correlation(averaged, 0, 1),
         "low": low,
         "high": high,
-        "ceiling": ceiling,
-        "heads": of_heads,
-        "networks": of_networks,
+        "ceiling": ceiling(averaged),
+        "spearman, one step": correlation(single, 0, 1),
+        "ceiling, one step": ceiling(single),
+        "heads": np.nanmedian(single[..., 0]),
+        "networks": np.nanmedian(single[..., 1]),
     }
+
+
+def correlation(told: np.ndarray, one: int, other: int) -> float:
+    """Spearman's correlation of two ways to disagree over all states of told (N, T, ways)."""
+    states = told.reshape(-1, told.shape[-1])
+    states = states[np.isfinite(states[:, 0])]
+    return float(spearmanr(states[:, one], states[:, other]).statistic)
+
+
+def ceiling(told: np.ndarray) -> float:
+    """Mean correlation between part of the networks and the rest of them, over states told (N, T, ways)."""
+    return float(np.mean([correlation(told, one, one + 1) for one in range(2, told.shape[-1], 2)]))
 
 
 def main(args: Args) -> None:
@@ -199,16 +223,12 @@ def main(args: Args) -> None:
     env = TwinVectorEnv(scenario, args.people, dynamics=model.dynamics(), people="test", autoreset="disabled")
     everything = {}
     for name, policy in policies(scenario, env).items():
-        steps = [told for t, told in enumerate(visit(env, policy, judges)) if t % EVERY == 0]
-        last = np.full_like(steps[0], np.nan)
-        steps += [last] * (-(-env.horizon // EVERY) - len(steps))
-        everything[name] = np.stack(steps, axis=1)  # (N, T, ways)
-    table = pd.DataFrame(
-        [
-            ranked("all", np.concatenate(list(everything.values()), axis=1)),
-            *(ranked(*item) for item in everything.items()),
-        ]
-    )
+        told = list(visit(env, policy, judges))
+        told += [np.full_like(told[0], np.nan)] * (env.horizon - len(told))  # nobody lives on
+        everything[name] = np.stack(told, axis=1)  # (N, T, ways)
+    groups = {"all": list(everything.values()), **{name: [told] for name, told in everything.items()}}
+    steps = max(scenario.window // MEMORY, 1)
+    table = pd.DataFrame([ranked(name, told, steps) for name, told in groups.items()])
     if args.weights is None:
         RESULTS.mkdir(exist_ok=True)
         table.to_csv(RESULTS / f"disagreement_{scenario.id}.csv", index=False, float_format="%.4g")

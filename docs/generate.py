@@ -73,6 +73,9 @@ def results() -> str:
         path = BENCHMARKS / f"policies_{name}.csv"
         if path.is_file():
             parts.append(policy_table(name, pd.read_csv(path)))
+    path = BENCHMARKS / "doubt_training_summary.csv"
+    if path.is_file():
+        parts.append(doubt_table(pd.read_csv(path)))
     return "\n\n".join(parts)
 
 
@@ -129,6 +132,32 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
     kept = [line for line in (beyond_rules(scenario, judged), towards_oracle(judged)) if line]
     return "\n".join([head, *title, *rows, *(line for sentence in kept for line in ("", sentence))])
+
+
+def doubt_table(table: pd.DataFrame) -> str:
+    """Return what reactions to disagreement in training do to policies, judged on the reference."""
+    head = (
+        "**What training does where the heads disagree** (PPO on the twin model, judged on the reference in envs "
+        "without any reaction; differences from none are paired by seed, with 95 % intervals; "
+        "`python -m benchmarks.doubt_training`)"
+    )
+    shown = ["return", "exploitation_gap", "limits_broken"]
+    cells = (
+        table["mean"].map("{:.4g}".format)
+        + table["difference"].map("{:+.3g}".format).radd(" (")
+        + table["low"].map("{:+.3g}".format).radd("; ")
+        + table["high"].map("{:+.3g}".format).radd(" to ")
+        + ")"
+    )
+    cells = cells.where(table["doubt"] != "none", table["mean"].map("{:.4g}".format))
+    wide = table.assign(cell=cells).pivot(index=["env", "doubt"], columns="measure", values="cell")
+    order = table[["env", "doubt", "won", "seeds"]].drop_duplicates(["env", "doubt"])
+    rows = [
+        f"| {env} | {doubt}{', won' if won else ''} | {' | '.join(wide.loc[(env, doubt), shown])} | {seeds} |"
+        for env, doubt, won, seeds in order.itertuples(index=False)
+    ]
+    title = ["", f"| scenario | reaction | {' | '.join(name.replace('_', ' ') for name in shown)} | seeds |"]
+    return "\n".join([head, *title, "| --- " * 6 + "|", *rows])
 
 
 def limits_kept(row: pd.Series) -> str:

@@ -37,7 +37,8 @@ def calibrated(
         scenario: The problem.
         dynamics: Its twin model.
         reaction: See :class:`Doubt`.
-        strength: What a step of typical disagreement costs, in standard deviations of a person's rewards between steps.
+        strength: What a step of typical disagreement costs, as a share of what a step earns more under the best of the
+            rules than under the worst: of what there is to win, however people differ.
         share: Share of the rules' own episodes that would be cut.
         every: See :class:`Doubt`.
         horizon: Steps; the scenario's if None.
@@ -52,11 +53,10 @@ def calibrated(
         raise SpecError(f"strength is {strength}, share {share}; allowed: 0 or more, and between 0 and 1.")
     memory = max(scenario.window // MEMORY, 1)
     seen = [_visited(scenario, dynamics, rule, horizon) for rule in scenario.behaviour]
-    spread, reward = (np.concatenate(parts) for parts in zip(*seen, strict=True))  # (N, T) each
-    live = np.isfinite(spread)
-    typical = float(spread[live].mean())
-    own = reward - np.nanmean(reward, axis=1, keepdims=True)
-    doubt = Doubt(reaction, typical, strength * float(own[live].std()), 0.0, memory, every)
+    spread = np.concatenate([spreads for spreads, _ in seen])  # (N, T)
+    typical = float(np.nanmean(spread))
+    at_stake = float(np.ptp([np.nanmean(rewards) for _, rewards in seen]))
+    doubt = Doubt(reaction, typical, strength * at_stake, 0.0, memory, every)
     recent = np.full(len(spread), typical)
     highest = recent
     for now in spread.T:

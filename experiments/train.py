@@ -57,7 +57,8 @@ class Args:
     n_envs: int | None = None
     """Twins in parallel; by default those of agents/hyperparams/."""
     doubt: str | None = None
-    """Where the twin model's heads disagree: penalise, truncate, rebind or none; by default as in agents/hyperparams/."""
+    """Where heads of the twin model disagree: penalise, truncate, rebind or none; by default as
+    in agents/hyperparams/."""
     hyperparams: tuple[str, ...] = ()
     """Hyperparameters to change, such as learning_rate:0.001 batch_size:4096."""
     device: str = "cpu"

@@ -139,7 +139,7 @@ def test_the_scale_is_what_the_rules_meet() -> None:
     found = calibrated(MIRROR, Unsure(), "truncate", share=0.25)
     # Half of the people answer 0, half the cue, which is uniform.
     assert found.typical == pytest.approx(0.25, abs=0.02)
-    assert found.price == pytest.approx(0.1 * 0.289 / np.sqrt(2.0), rel=0.1)
+    assert found.price == pytest.approx(0.1 * (1.0 - 0.5), rel=0.1)  # what they earn per step
     bolder, stricter = (calibrated(MIRROR, Unsure(), "truncate", share=s).limit for s in (0.02, 0.5))
     assert stricter < found.limit < bolder < 1.0
     assert calibrated(MIRROR, Unsure(), "penalise", strength=0.4).price == pytest.approx(4.0 * found.price)
