@@ -21,7 +21,7 @@ from twingym.twins import TwinModel
 from twingym.twins.network import TwinNetwork
 
 PEOPLE, STEPS, TURNS = 1024, 20, 30  # short turns: some fall between the neighbours' bursts
-WORK = 4096  # steps of people per turn on the twin model
+WORK = 2048  # steps of people per turn on the twin model
 
 
 def measure() -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +83,7 @@ if __name__ == "__main__":
         rate = PEOPLE / seconds
         print(f"{label}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
     for name in ("Glucose-v0", "Retention-v0"):
-        for people in (PEOPLE, 64):
+        for people in (PEOPLE, 128, 64):
             every, one = measure_heads(people, name)
             print(
                 f"{name}, {people} people on the twin model: {1e3 * np.median(every):.2f} ms a step with all heads, "

@@ -70,6 +70,9 @@ def results() -> str:
         folder = weights_folder(get(name))
         if (folder / CARD).is_file():
             parts.append(fidelity_table(name, read_card(folder)))
+        path = BENCHMARKS / f"disagreement_{name}.csv"
+        if path.is_file():
+            parts.append(referee(name, pd.read_csv(path)))
         path = BENCHMARKS / f"policies_{name}.csv"
         if path.is_file():
             parts.append(policy_table(name, pd.read_csv(path)))
@@ -132,6 +135,20 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
     kept = [line for line in (beyond_rules(scenario, judged), towards_oracle(judged)) if line]
     return "\n".join([head, *title, *rows, *(line for sentence in kept for line in ("", sentence))])
+
+
+def referee(name: str, table: pd.DataFrame) -> str:
+    """Return how well the heads agree with independent networks about where a twin model is unsure."""
+    of_all, visitors = table.iloc[0], table.iloc[1:]
+    between = f"({of_all['low']:.2f} to {of_all['high']:.2f}"
+    by_policy = f"by policy {visitors['spearman'].min():.2f} to {visitors['spearman'].max():.2f})"
+    return (
+        f"The heads disagree where five independent networks, fitted to other people, disagree: over "
+        f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
+        f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of single steps it is "
+        f"{of_all['spearman, one step']:.2f}; about those, three of the networks agree with the two others at "
+        f"{of_all['ceiling, one step']:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
+    )
 
 
 def doubt_table(table: pd.DataFrame) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from benchmarks.doubt_training import HOW, cell, differences, winner
+
 from twingym.agents.algorithms import algorithm
 from twingym.agents.hyperparameters import hyperparameters
 from twingym.scenarios import get
