@@ -108,7 +108,7 @@ def train(
     done = int(before.name.rpartition("_")[2]) if before else 0
     chosen.check(ActionMap(scenario).space, scenario.id)
     options = {"people": "train", **settings.env_kwargs}
-    doubt = _doubt(scenario, resolve(scenario, dynamics, weights), settings)
+    doubt = _doubt(scenario, dynamics, weights, settings)
 
     def twins(doubt: Doubt | None = None) -> TwinVectorEnv:
         return TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, doubt=doubt, **options)
@@ -148,13 +148,19 @@ def train(
     return Training(TrainedPolicy(model), settings, finished, saved, doubt)
 
 
-def _doubt(scenario: Scenario, dynamics: Dynamics, settings: Hyperparameters) -> Doubt | None:
+def _doubt(
+    scenario: Scenario, dynamics: str | Dynamics, weights: Path | None, settings: Hyperparameters
+) -> Doubt | None:
     """Return the reaction to disagreement on the scale of this twin model; None on a dynamics that has none."""
-    if settings.doubt == NO_DOUBT or not isinstance(dynamics, Uncertain):
+    if settings.doubt == NO_DOUBT:
+        return None
+    varied = scenario.vary(**settings.env_kwargs.get("params", {}))
+    mover = resolve(varied, dynamics, weights)
+    if not isinstance(mover, Uncertain):
         return None
     try:
         horizon = settings.env_kwargs.get("horizon")
-        return calibrated(scenario, dynamics, settings.doubt, horizon=horizon, **settings.doubt_kwargs)
+        return calibrated(varied, mover, settings.doubt, horizon=horizon, **settings.doubt_kwargs)
     except TypeError as error:
         raise SpecError(
             f"doubt_kwargs are {dict(settings.doubt_kwargs)} ({error}); allowed: strength, share, every."

@@ -145,8 +145,8 @@ def referee(name: str, table: pd.DataFrame) -> str:
     return (
         f"The heads disagree where five independent networks, fitted to other people, disagree: over "
         f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
-        f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of single steps it is "
-        f"{of_all['spearman, one step']:.2f}; about those, three of the networks agree with the two others at "
+        f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of "
+        f"single steps it is {of_all['spearman, one step']:.2f}; about those, three of the networks agree with the two others at "
         f"{of_all['ceiling, one step']:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
     )
 
