@@ -142,12 +142,13 @@ def referee(name: str, table: pd.DataFrame) -> str:
     of_all, visitors = table.iloc[0], table.iloc[1:]
     between = f"({of_all['low']:.2f} to {of_all['high']:.2f}"
     by_policy = f"by policy {visitors['spearman'].min():.2f} to {visitors['spearman'].max():.2f})"
+    single, among = of_all["spearman, one step"], of_all["ceiling, one step"]
     return (
-        f"The heads disagree where five independent networks, fitted to other people, disagree: over "
+        "The heads disagree where five independent networks, fitted to other people, disagree: over "
         f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
         f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of "
-        f"single steps it is {of_all['spearman, one step']:.2f}; about those, three of the networks agree with the two others at "
-        f"{of_all['ceiling, one step']:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
+        f"single steps it is {single:.2f}; about those, three of the networks agree with the two others at "
+        f"{among:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
     )
 
 
