@@ -76,6 +76,8 @@ def cell(scenario: Scenario, how: str, seed: int, steps: int, scale: float) -> d
     """
     began = time.process_time()
     done = train(scenario, seed=seed, changes=settings(scenario, how, steps), progress=True)
+    if not done.finished:
+        raise KeyboardInterrupt  # train() returns what there is, which is no result
     trained = time.process_time() - began
     short = scenario.judged_horizon <= 1000
     many, few = (20_000, 5_000) if short else (200, 60)
@@ -140,7 +142,8 @@ def main(args: Args) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scale, seeds = (0.02, args.seeds[:2]) if args.quick else (1.0, args.seeds)
     console = Console(width=160)
-    table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=[*KEYS, "origin"])
+    table = pd.read_csv(path, dtype={"origin": str}) if path.is_file() else pd.DataFrame(columns=[*KEYS, "origin"])
+    current = set()
     for seed in seeds:  # whole seeds first: every seed that is done can be compared
         for env in args.envs:
             scenario = get(env)
@@ -148,6 +151,7 @@ def main(args: Args) -> None:
             steps = steps // 100 if args.quick else steps
             for how in HOW:
                 key = {"env": scenario.id, "doubt": how, "seed": seed, "origin": origin(scenario, how, steps)}
+                current.add(key["origin"])
                 same = np.logical_and.reduce([table[name] == value for name, value in key.items()])
                 if same.any():
                     continue
@@ -156,7 +160,8 @@ def main(args: Args) -> None:
                 stale = np.logical_and.reduce([table[name] == key[name] for name in KEYS])
                 table = pd.concat([table[~stale], row], ignore_index=True) if len(table) else row
                 write_atomically(path, table.to_csv(index=False, float_format="%.6g").encode())
-    short = summary(table, [get(env).id for env in args.envs])
+    # What was made on other weights or settings and has not been replaced yet tells nothing about these.
+    short = summary(table[table["origin"].isin(current)], [get(env).id for env in args.envs])
     write_atomically(path.with_stem(f"{path.stem}_summary"), short.to_csv(index=False, float_format="%.6g").encode())
     console.print(short.to_string(index=False, float_format="%.4g"))
 
