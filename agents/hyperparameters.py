@@ -12,12 +12,15 @@ from typing import Any
 import yaml
 
 from twingym.agents.algorithms import Algorithm
+from twingym.envs.doubt import REACTIONS
 from twingym.twins.errors import SpecError, unknown
 
 FOLDER = Path(__file__).parent / "hyperparams"
 DEFAULT = "default"
-# What the zoo understands beside the arguments of the algorithm itself; the last two are ours.
-ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs", "paired_with", "idle_at_first")
+# What the zoo understands beside the arguments of the algorithm itself, and what is ours.
+OUR_KEYS = ("paired_with", "idle_at_first", "doubt", "doubt_kwargs")
+ZOO_KEYS = ("n_envs", "n_timesteps", "policy", "normalize", "env_kwargs", *OUR_KEYS)
+NO_DOUBT = "none"
 _SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
 
@@ -35,6 +38,9 @@ class Hyperparameters:
         idle_at_first: Share of the lowest levels, which stand for nothing, in what an untrained policy does; None for
             the algorithm's own start. Where every other action has a price, a policy that begins by acting at random
             first learns to escape its own later actions.
+        doubt: What is done where the heads of the twin model disagree: ``penalise``, ``truncate``, ``rebind`` or
+            ``none``; see :mod:`twingym.envs.doubt`. On the reference there is nothing to doubt.
+        doubt_kwargs: Arguments of :func:`~twingym.envs.doubt_scale.calibrated`.
         arguments: Arguments of the algorithm, schedules and ``policy_kwargs`` as they were written.
     """
 
@@ -45,6 +51,8 @@ class Hyperparameters:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     paired_with: str | None = None
     idle_at_first: float | None = None
+    doubt: str = NO_DOUBT
+    doubt_kwargs: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def built(self) -> dict[str, Any]:
@@ -87,17 +95,25 @@ def hyperparameters(algorithm: Algorithm, env_id: str, changes: Mapping[str, Any
     for name in ("gamma", "gae_lambda"):
         if name in arguments and not (isinstance(arguments[name], int | float) and 0.0 <= arguments[name] <= 1.0):
             raise SpecError(f"hyperparameter {name} is {arguments[name]!r}; allowed: 0 to 1.")
-    env_kwargs = entry.get("env_kwargs") or {}
+    doubt = entry.get("doubt") or NO_DOUBT
+    if doubt not in (NO_DOUBT, *REACTIONS):
+        raise unknown("reaction to doubt", doubt, (NO_DOUBT, *REACTIONS))
     return Hyperparameters(
         n_envs=int(entry.get("n_envs", 1)),
         n_timesteps=int(float(entry.get("n_timesteps", 1_000_000))),
         policy=str(entry.get("policy", "MlpPolicy")),
         normalize=normalize if isinstance(normalize, dict) else None,
-        env_kwargs=keywords(env_kwargs) if isinstance(env_kwargs, str) else env_kwargs,
+        env_kwargs=_mapping(entry.get("env_kwargs")),
         paired_with=entry.get("paired_with"),
         idle_at_first=_share(entry.get("idle_at_first")),
+        doubt=doubt,
+        doubt_kwargs=_mapping(entry.get("doubt_kwargs")),
         arguments=arguments,
     )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return keywords(value) if isinstance(value, str) else value or {}
 
 
 def _share(value: Any) -> float | None:

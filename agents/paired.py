@@ -70,6 +70,7 @@ class PairedReward(VecEnvWrapper):
         """Move everybody and their doubles one step."""
         observations, rewards, done, infos = self.venv.step_wait()
         actions, self._memory = self._policy.predict(self._seen, self._memory, self._begins)
+        self._doubles.cut(done)  # an episode that doubt has cut ends for both
         self._seen, others, terminated, truncated, told = self._doubles.step(actions)
         self._begins = terminated | truncated
         if self._shown:

@@ -18,15 +18,18 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from twingym.agents.algorithms import algorithm
 from twingym.agents.callbacks import Checkpoints, ConstraintLog, ProgressBar
-from twingym.agents.hyperparameters import Hyperparameters, hyperparameters
+from twingym.agents.hyperparameters import NO_DOUBT, Hyperparameters, hyperparameters
 from twingym.agents.paired import PairedReward
 from twingym.agents.paired_policy import PairedPolicy
 from twingym.agents.policy import TrainedPolicy, latest_checkpoint, load_model, load_normaliser
 from twingym.envs.actions import ActionMap
+from twingym.envs.doubt import Doubt
+from twingym.envs.doubt_scale import calibrated
+from twingym.envs.dynamics import resolve
 from twingym.envs.sb3 import SB3VecEnv
 from twingym.envs.vector import TwinVectorEnv
 from twingym.scenarios.scenario import Scenario
-from twingym.twins.dynamics import Dynamics
+from twingym.twins.dynamics import Dynamics, Uncertain
 from twingym.twins.errors import SpecError, WeightsError
 
 # Checkpoints of one training; also what fidelity tests take as snapshots of a policy on its way.
@@ -42,12 +45,14 @@ class Training:
         settings: What it learned with.
         finished: Whether all steps were made; False after Ctrl-C.
         checkpoint: Where the last state was saved; None without a folder.
+        doubt: What was done where the heads of the twin model disagreed, on which scale; None for nothing.
     """
 
     policy: TrainedPolicy
     settings: Hyperparameters
     finished: bool
     checkpoint: Path | None
+    doubt: Doubt | None = None
 
 
 def train(
@@ -103,12 +108,13 @@ def train(
     done = int(before.name.rpartition("_")[2]) if before else 0
     chosen.check(ActionMap(scenario).space, scenario.id)
     options = {"people": "train", **settings.env_kwargs}
+    doubt = _doubt(scenario, dynamics, weights, settings)
 
-    def twins() -> TwinVectorEnv:
-        return TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, **options)
+    def twins(doubt: Doubt | None = None) -> TwinVectorEnv:
+        return TwinVectorEnv(scenario, settings.n_envs, dynamics=dynamics, weights=weights, doubt=doubt, **options)
 
     # No VecMonitor: the adapter reports finished episodes itself.
-    plain = SB3VecEnv(twins())
+    plain = SB3VecEnv(twins(doubt))
     rule = settings.paired_with
     # An actor-critic's critic sees the double too; elsewhere values and actions come from one network.
     shown = settings.policy == "MlpPolicy" and issubclass(chosen.load(), OnPolicyAlgorithm)
@@ -139,7 +145,26 @@ def train(
             bar.close()
         model.logger.close()
     saved = checkpoints.save(model) if checkpoints else None
-    return Training(TrainedPolicy(model), settings, finished, saved)
+    return Training(TrainedPolicy(model), settings, finished, saved, doubt)
+
+
+def _doubt(
+    scenario: Scenario, dynamics: str | Dynamics, weights: Path | None, settings: Hyperparameters
+) -> Doubt | None:
+    """Return the reaction to disagreement on the scale of this twin model; None on a dynamics that has none."""
+    if settings.doubt == NO_DOUBT:
+        return None
+    varied = scenario.vary(**settings.env_kwargs.get("params", {}))
+    mover = resolve(varied, dynamics, weights)
+    if not isinstance(mover, Uncertain):
+        return None
+    try:
+        horizon = settings.env_kwargs.get("horizon")
+        return calibrated(varied, mover, settings.doubt, horizon=horizon, **settings.doubt_kwargs)
+    except TypeError as error:
+        raise SpecError(
+            f"doubt_kwargs are {dict(settings.doubt_kwargs)} ({error}); allowed: strength, share, every."
+        ) from error
 
 
 def _normalised(env: VecEnv, settings: Hyperparameters, before: Path | None) -> VecEnv:

@@ -1,20 +1,27 @@
-"""How many steps per CPU second does an environment on the reference make, and how many do the bare equations?
+"""How many steps per CPU second does an environment make, beside the bare equations, and beside a single head?
 
-``python -m benchmarks.speed`` steps 1,024 glucose twins by turns with the equations alone and prints medians and best
-turns. An absolute speed is the machine's as much as ours, so the tests hold the ratio (tests/test_env_speed.py) and
-this script the figure: run it on an idle machine.
+``python -m benchmarks.speed`` steps 1,024 glucose twins on the reference by turns with the equations alone, and then
+twins on the twin model by turns with the same model that has only one of its heads. It prints medians and best turns.
+An absolute speed is the machine's as much as ours, so the tests hold the ratios (tests/test_env_speed.py) and this
+script the figures: run it on an idle machine.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
+import torch
 
 from twingym.envs import RulePolicy, TwinVectorEnv
 from twingym.scenarios import get, hovorka
+from twingym.scenarios.weights import weights_folder
+from twingym.twins import TwinModel
+from twingym.twins.network import TwinNetwork
 
 PEOPLE, STEPS, TURNS = 1024, 20, 30  # short turns: some fall between the neighbours' bursts
+WORK = 2048  # steps of people per turn on the twin model
 
 
 def measure() -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +44,49 @@ def measure() -> tuple[np.ndarray, np.ndarray]:
     return np.array(stepping) / STEPS, np.array(equations) / STEPS
 
 
+def measure_heads(people: int, name: str = "Glucose-v0") -> tuple[np.ndarray, np.ndarray]:
+    """Return CPU seconds per batch step of an env on the twin model with all heads and with one, by turns."""
+    scenario = get(name)
+    model = TwinModel.load(weights_folder(scenario))
+    envs = []
+    for network in (model.network, one_head(model.network)):
+        env = TwinVectorEnv(scenario, people, dynamics=TwinModel(network, {}).dynamics())
+        observations, _ = env.reset(seed=0)
+        envs.append((env, RulePolicy(scenario, scenario.baseline).predict(observations)[0], []))
+    steps = max(WORK // people, 1)
+    for turn in range(-1, TURNS):
+        for env, actions, seconds in envs:
+            start = time.process_time()
+            for _ in range(steps):
+                env.step(actions)
+            if turn >= 0:  # the first turn warms up
+                seconds.append((time.process_time() - start) / steps)
+    every, one = (np.array(seconds) for _, _, seconds in envs)
+    return every, one
+
+
+def one_head(network: TwinNetwork) -> TwinNetwork:
+    """Return the network without all but its first head."""
+    alone = TwinNetwork.untrained(network.spec, replace(network.config, ensemble=1))
+    given = network.state_dict()
+    # What recurrent counts hold for each head stands along a first axis of M.
+    wanted = {
+        name: given[name][: len(tensor)] if tensor.ndim else given[name] for name, tensor in alone.state_dict().items()
+    }
+    alone.load_state_dict(wanted)
+    return alone.eval()
+
+
 if __name__ == "__main__":
-    for name, seconds in zip(("env", "equations"), measure(), strict=True):
-        per_second = PEOPLE / seconds
-        print(f"{name}: median {np.median(per_second):,.0f}, best turn {per_second.max():,.0f} steps per CPU second")
+    torch.set_num_threads(1)
+    for label, seconds in zip(("env", "equations"), measure(), strict=True):
+        rate = PEOPLE / seconds
+        print(f"{label}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
+    for name in ("Glucose-v0", "Retention-v0"):
+        for people in (PEOPLE, 128, 64):
+            every, one = measure_heads(people, name)
+            print(
+                f"{name}, {people} people on the twin model: {1e3 * np.median(every):.2f} ms a step with all heads, "
+                f"{1e3 * np.median(one):.2f} ms with one; ratio {np.median(every / one):.3f}, of best turns "
+                f"{every.min() / one.min():.3f}"
+            )

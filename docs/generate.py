@@ -70,9 +70,15 @@ def results() -> str:
         folder = weights_folder(get(name))
         if (folder / CARD).is_file():
             parts.append(fidelity_table(name, read_card(folder)))
+        path = BENCHMARKS / f"disagreement_{name}.csv"
+        if path.is_file():
+            parts.append(referee(name, pd.read_csv(path)))
         path = BENCHMARKS / f"policies_{name}.csv"
         if path.is_file():
             parts.append(policy_table(name, pd.read_csv(path)))
+    path = BENCHMARKS / "doubt_training_summary.csv"
+    if path.is_file():
+        parts.append(doubt_table(pd.read_csv(path)))
     return "\n\n".join([*parts, *tumours()])
 
 
@@ -148,6 +154,47 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
     kept = [line for line in (beyond_rules(scenario, judged), towards_oracle(judged)) if line]
     return "\n".join([head, *title, *rows, *(line for sentence in kept for line in ("", sentence))])
+
+
+def referee(name: str, table: pd.DataFrame) -> str:
+    """Return how well the heads agree with independent networks about where a twin model is unsure."""
+    of_all, visitors = table.iloc[0], table.iloc[1:]
+    between = f"({of_all['low']:.2f} to {of_all['high']:.2f}"
+    by_policy = f"by policy {visitors['spearman'].min():.2f} to {visitors['spearman'].max():.2f})"
+    single, among = of_all["spearman, one step"], of_all["ceiling, one step"]
+    return (
+        "The heads disagree where five independent networks, fitted to other people, disagree: over "
+        f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
+        f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of "
+        f"single steps it is {single:.2f}; about those, three of the networks agree with the two others at "
+        f"{among:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
+    )
+
+
+def doubt_table(table: pd.DataFrame) -> str:
+    """Return what reactions to disagreement in training do to policies, judged on the reference."""
+    head = (
+        "**What training does where the heads disagree** (PPO on the twin model, judged on the reference in envs "
+        "without any reaction; differences from none are paired by seed, with 95 % intervals; "
+        "`python -m benchmarks.doubt_training`)"
+    )
+    shown = ["return", "exploitation_gap", "limits_broken"]
+    cells = (
+        table["mean"].map("{:.4g}".format)
+        + table["difference"].map("{:+.3g}".format).radd(" (")
+        + table["low"].map("{:+.3g}".format).radd("; ")
+        + table["high"].map("{:+.3g}".format).radd(" to ")
+        + ")"
+    )
+    cells = cells.where(table["doubt"] != "none", table["mean"].map("{:.4g}".format))
+    wide = table.assign(cell=cells).pivot(index=["env", "doubt"], columns="measure", values="cell")
+    order = table[["env", "doubt", "won", "seeds"]].drop_duplicates(["env", "doubt"])
+    rows = [
+        f"| {env} | {doubt}{', won' if won else ''} | {' | '.join(wide.loc[(env, doubt), shown])} | {seeds} |"
+        for env, doubt, won, seeds in order.itertuples(index=False)
+    ]
+    title = ["", f"| scenario | reaction | {' | '.join(name.replace('_', ' ') for name in shown)} | seeds |"]
+    return "\n".join([head, *title, "| --- " * 6 + "|", *rows])
 
 
 def limits_kept(row: pd.Series) -> str:

@@ -19,7 +19,7 @@ class Ledger:
         rewards: Sum of rewards, shape (N,).
         costs: Sum of each cost, shape (K, N), in declared order.
         terminated: Whose episode was ended by an event or by the scenario, shape (N,).
-        truncated: Whose episode reached the horizon while life goes on, shape (N,).
+        truncated: Whose episode was cut, or reached the horizon, while life goes on, shape (N,).
     """
 
     def __init__(self, scenario: Scenario, people: int, horizon: int) -> None:
@@ -36,8 +36,11 @@ class Ledger:
         """Whose episode is over, shape (N,)."""
         return self.terminated | self.truncated
 
-    def add(self, rewards: Floats, costs: Floats, moment: Moment) -> Flags:
-        """Add a step's rewards (N,) and costs (K, N), and return whose episode ended with it, shape (N,)."""
+    def add(self, rewards: Floats, costs: Floats, moment: Moment, cut: Flags) -> Flags:
+        """Add a step's rewards (N,) and costs (K, N), and return whose episode ended with it, shape (N,).
+
+        Episodes in ``cut`` (N,) are truncated if nothing else ends them.
+        """
         self.rewards += rewards
         self.costs += costs
         over = self.over
@@ -46,7 +49,7 @@ class Ledger:
         if self._scenario.ending == "end":
             event, out_of_time = event | out_of_time, np.zeros_like(out_of_time)
         self.terminated = np.where(over, self.terminated, event)
-        self.truncated = np.where(over, self.truncated, out_of_time & ~event)
+        self.truncated = np.where(over, self.truncated, (out_of_time | cut) & ~event)
         return self.over & ~over
 
     def clear(self, rows: Rows) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from twingym.envs.actions import ActionMap, Actions
 from twingym.envs.autoreset import Autoreset, AutoresetMode, autoreset_mode
 from twingym.envs.batch import Batch
+from twingym.envs.doubt import Doubt
 from twingym.envs.dynamics import resolve
 from twingym.envs.enforcement import Enforcement, Flags
 from twingym.envs.infos import Infos, final_infos, masked, step_infos
@@ -71,6 +72,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         params: Mapping[str, object] | None = None,
         weights: str | Path | None = None,
         render_mode: str | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         """Set up the slots; nobody sits in them before ``reset``.
 
@@ -85,6 +87,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             params: Constants of the scenario to vary.
             weights: Folder of a twin model other than the scenario's own.
             render_mode: ``rgb_array`` or None.
+            doubt: For training: what is done where the heads of the twin model disagree.
 
         Raises:
             UnknownNameError: If a name is unknown; suggests the nearest.
@@ -111,6 +114,11 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
 
         self._pool = checked_pool(people)
         self._uncertain = self.dynamics if isinstance(self.dynamics, Uncertain) else None
+        if doubt is not None and self._uncertain is None:
+            raise SpecError(f"doubt needs a twin model with several heads; {type(self.dynamics).__name__} has none.")
+        self._doubt = doubt
+        self._recent: Floats = np.zeros(num_envs)  # disagreement
+        self._cut: Flags = np.zeros(num_envs, bool)
         self._enforcement = Enforcement(self.scenario)
         self._policy_sees = Reading(self.scenario, "policy", self.horizon)
         self._noise_seed: int | None = None
@@ -201,6 +209,10 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         permitted = self.permitted_levels()
         return np.asarray(permitted == np.arange(permitted.shape[1]))
 
+    def cut(self, slots: Flags) -> None:
+        """Let the next step be the last of the episodes in ``slots`` (N,), which it truncates."""
+        self._cut = slots.copy()
+
     # -- gymnasium -------------------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
@@ -236,15 +248,18 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         batch, idle = self.batch, np.flatnonzero(self.over)
         asked = self.action_map.to_amounts(actions, batch.now)
         delivered, shielded = self._enforcement.permit(batch.now, asked)
+        self._rebind()
         step = self.last_step = batch.move(delivered, idle)
         rewards = np.array(self.scenario.reward(step), dtype=np.float64)
         costs = np.array([c.cost(step) for c in self.scenario.costs if c.cost is not None], dtype=np.float64)
         if len(idle):
             rewards[idle], costs[:, idle], shielded[idle] = 0.0, 0.0, False
-        ended = self._ledger.add(rewards, costs, batch.moment)
+        who = self._who()
+        penalty, cut = self._react(who["disagreement"], idle)
+        ended = self._ledger.add(rewards, costs, batch.moment, cut)
         if self._film is not None:
             self._film.add(delivered, batch.moment)
-        told = step_infos(self.scenario, step, costs, delivered, shielded) | self._who()
+        told = step_infos(self.scenario, step, costs, delivered, shielded) | who
         for name in {"delivered", "need", "benefit"} & set(told) if len(idle) else ():
             told[name][idle] = 0.0
         infos = masked(told, np.ones(self.num_envs, bool))
@@ -261,7 +276,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 self._begin(begun)
                 values = {name: v[begun] for name, v in self.values().items()}
                 observations[begun] = self.layout.encode(values)
-        return observations, rewards, terminated, truncated, infos
+        return observations, rewards - penalty, terminated, truncated, infos
 
     def render(self) -> tuple[Image, ...] | None:
         """Draw the course so far of everybody, as one RGB array each; None without a render mode."""
@@ -278,6 +293,26 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         unsure, batch = self._uncertain, self.batch
         spread = np.full(self.num_envs, np.nan) if unsure is None else unsure.disagreement(batch.state)
         return {"twin": batch.moment.cohort.ids.copy(), "disagreement": spread}
+
+    def _rebind(self) -> None:
+        if self._doubt is None or self._uncertain is None or self._noise_seed is None:
+            return
+        heads = self._doubt.heads(self._noise_seed, self.cohort.ids, self.episode, self.t, self._uncertain.heads)
+        if heads is not None:
+            self.batch.state = self._uncertain.bind(self.batch.state, heads)
+
+    def _react(self, spread: Floats, idle: Rows) -> tuple[Floats, Flags]:
+        """Return what disagreement (N,) costs each slot, and whose episode it or :meth:`cut` ends, (N,) each."""
+        cut, self._cut = self._cut, np.zeros(self.num_envs, bool)
+        if self._doubt is None:
+            return np.zeros(self.num_envs), cut
+        penalty = self._doubt.penalty(spread)
+        penalty[idle] = 0.0
+        self._recent = self._doubt.recent(self._recent, spread)
+        return penalty, cut | self._doubt.beyond(self._recent)
+
+    def _settle(self, rows: Rows | slice) -> None:
+        self._recent[rows] = self._doubt.typical if self._doubt else 0.0
 
     def _begin_all(self, seed: int | None, wanted: ResetOptions) -> None:
         noise_seed = self._noise_seed if seed is None else seed
@@ -296,10 +331,13 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self._noise_seed, self._newcomers, self._batch = noise_seed, newcomers, batch
         self._ledger = Ledger(self.scenario, self.num_envs, self.horizon)
         self._film = Film(self.scenario, self.horizon, batch.moment) if self.render_mode else None
+        self._settle(slice(None))
+        self._cut[:] = False
         self.last_step = None
 
     def _begin(self, rows: Rows) -> None:
         self.batch.begin(rows)
         self._ledger.clear(rows)
+        self._settle(rows)
         if self._film is not None:
             self._film.begin(rows, self.batch.moment)

@@ -18,7 +18,7 @@ from rich.console import Console
 from twingym.agents.algorithms import algorithm
 from twingym.agents.export import SUBFOLDER as POLICY
 from twingym.agents.export import export_policy, load_policy
-from twingym.agents.hyperparameters import hyperparameters
+from twingym.agents.hyperparameters import NO_DOUBT, hyperparameters
 from twingym.agents.trainer import Training, train
 from twingym.envs.actions import ActionMap
 from twingym.envs.dynamics import resolve
@@ -56,6 +56,9 @@ class Args:
     """Steps over all twins; by default those of agents/hyperparams/."""
     n_envs: int | None = None
     """Twins in parallel; by default those of agents/hyperparams/."""
+    doubt: str | None = None
+    """Where heads of the twin model disagree: penalise, truncate, rebind or none; by default as
+    in agents/hyperparams/."""
     hyperparams: tuple[str, ...] = ()
     """Hyperparameters to change, such as learning_rate:0.001 batch_size:4096."""
     device: str = "cpu"
@@ -129,8 +132,8 @@ def learned_with(args: Args, scenario: Scenario) -> dict[str, Any]:
 
 def asked(args: Args) -> dict[str, Any]:
     """Return the hyperparameters that were named on the command line."""
-    flags = {"n_timesteps": args.n_timesteps, "n_envs": args.n_envs}
-    return parsed(args.hyperparams) | {name: number for name, number in flags.items() if number is not None}
+    flags = {"n_timesteps": args.n_timesteps, "n_envs": args.n_envs, "doubt": args.doubt}
+    return parsed(args.hyperparams) | {name: value for name, value in flags.items() if value is not None}
 
 
 def learn(args: Args, scenario: Scenario, folder: RunDir) -> Training:
@@ -161,6 +164,8 @@ def check(args: Args, scenario: Scenario) -> None:
     chosen = algorithm(args.algo)
     hyperparameters(chosen, scenario.env_id, asked(args))
     chosen.check(ActionMap(scenario).space, scenario.id)
+    if args.doubt not in (None, NO_DOUBT) and args.dynamics != TWIN:
+        raise SpecError(f"doubt is {args.doubt!r}, dynamics {args.dynamics!r}; only a twin model can be doubted.")
     numbers = {"num_threads": 1, "n_timesteps": 1, "n_envs": 1, "seed": 0, "eval_people": 0, "eval_horizon": 1}
     for name, least in numbers.items():
         number = getattr(args, name)

@@ -1,12 +1,16 @@
-"""Do the committed results of benchmarks/policies.py still say that agents from twins are worth having?"""
+"""Do the committed results of the benchmarks still say what the docs and defaults take from them?"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.doubt_training import HOW, cell, differences, winner
 
+from twingym.agents.algorithms import algorithm
+from twingym.agents.hyperparameters import hyperparameters
 from twingym.scenarios import get
 from twingym.scenarios.scenario import Scenario
 
@@ -48,3 +52,57 @@ def test_on_retention_ppo_comes_half_way_from_the_best_rule_to_the_oracle() -> N
     oracle = table["gain"][table.index.str.startswith("oracle")]
     assert len(oracle) >= 3
     assert ppo(table)["gain"].mean() >= (rules.max() + oracle.max()) / 2
+
+
+def test_heads_disagree_where_five_independent_networks_do() -> None:
+    table = pd.read_csv(RESULTS / "disagreement_Glucose-v0.csv").set_index("visited by")
+    assert table.loc["all", "spearman"] >= 0.6
+    # Over single steps not even the networks agree with each other.
+    assert table.loc["all", "ceiling, one step"] < table.loc["all", "spearman, one step"]
+    assert (table["low"].drop("all") > 0.0).all()
+    assert {"ppo_twin", "at random", *get("Glucose-v0").rules} - {"basal_bolus_tuned"} <= set(table.index)
+
+
+def cells(gains: dict[str, float], broken: dict[str, int] | None = None) -> pd.DataFrame:
+    """Made-up cells: returns of each reaction above none, the same in all seeds but for a little."""
+    return pd.DataFrame(
+        {
+            "env": "Toy-v0",
+            "doubt": how,
+            "seed": seed,
+            "return": 10.0 * seed + gains.get(how, 0.0) * (1.0 + 0.1 * seed),
+            "limits_broken": (broken or {}).get(how, 0),
+        }
+        for how in HOW
+        for seed in range(5)
+    )
+
+
+def test_what_won_is_above_none_beyond_doubt_and_breaks_no_more_limits() -> None:
+    found = differences(cells({"penalise": 1.0}), "Toy-v0", "return")
+    assert found.loc["penalise", "difference"] == pytest.approx(1.2)
+    half = 2.776 * 0.1 * 2.5**0.5 / 5**0.5  # t with 4 degrees of freedom
+    assert found.loc["penalise", "high"] == pytest.approx(1.2 + half, abs=1e-3)
+    assert winner(cells({"penalise": 1.0, "rebind": 2.0}), "Toy-v0") == "rebind"
+    assert winner(cells({"penalise": 1.0, "rebind": 2.0}, {"rebind": 1}), "Toy-v0") == "none"
+    assert winner(cells({"truncate": -1.0}), "Toy-v0") == "none"
+    blurred = cells({"truncate": 1.0})
+    blurred.loc[(blurred["doubt"] == "truncate") & (blurred["seed"] == 0), "return"] += 9.0
+    assert winner(blurred, "Toy-v0") == "none"
+
+
+@pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])
+def test_training_reacts_to_doubt_as_won(name: str) -> None:
+    path = RESULTS / "doubt_training.csv"
+    if not path.is_file():
+        pytest.skip("python -m benchmarks.doubt_training has not been run yet")
+    table, default = pd.read_csv(path), hyperparameters(algorithm("ppo"), get(name).env_id).doubt
+    assert (table[table["env"] == name].groupby("doubt")["seed"].nunique() >= 5).all()
+    assert default == winner(table, name)
+
+
+@pytest.mark.slow
+def test_a_cell_trains_with_a_reaction_and_judges_without() -> None:
+    row = cell(get("Glucose-v0"), "penalise", 0, 20_000, 0.05)
+    assert np.isfinite(list(row.values())).all()
+    assert row["disagreement"] > 0.0

@@ -1,8 +1,10 @@
-"""Does an environment step fast, and is its own work small beside the equations that it moves?"""
+"""Does an environment step fast, and is its own work small beside what moves people, and several heads beside one?"""
 
 from __future__ import annotations
 
-from benchmarks.speed import PEOPLE, measure
+import numpy as np
+import pytest
+from benchmarks.speed import PEOPLE, measure, measure_heads
 
 
 def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equations() -> None:
@@ -11,3 +13,11 @@ def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equa
     assert best >= 500_000, f"{best:,.0f} steps per CPU second"
     ratio = stepping / equations
     assert ratio.min() <= 3.0, f"{ratio.round(2)} times the equations"
+
+
+# 128 is what agents train on; at 1,024 the heads' own products, a third of the trunk's, leave no less than a tenth.
+@pytest.mark.parametrize(("people", "most"), [(64, 1.15), (128, 1.15), (1024, 1.25)])
+def test_all_heads_cost_little_more_than_one(people: int, most: float) -> None:
+    every, one = measure_heads(people)
+    ratio = np.sort(every / one)
+    assert ratio[len(ratio) // 4] <= most, f"{ratio.round(2)} times the cost of one head, by turns"

@@ -16,6 +16,7 @@ from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
 from twingym.twins.seen import Done, Seen, advance_seen
+from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.transformer import Cache
 
 # Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
@@ -36,7 +37,7 @@ class TwinState:
         before: What was known before that observation, so that it can be replaced.
         people: What recurrent counts are expected and drawn from.
         head: Ensemble head each person is bound to, (N,).
-        spread: Disagreement of the heads about the last step, (N,).
+        means: What each head expected of the last step, (M, N, D), in typical changes, levels or probability.
         count: N without padding.
     """
 
@@ -48,7 +49,7 @@ class TwinState:
     before: Seen
     people: Regulars
     head: Tensor
-    spread: Tensor
+    means: Tensor
     count: int
 
 
@@ -64,7 +65,8 @@ class TransformerDynamics:
         self.network = network.eval()
         self.spec = network.spec
         self.noise_width = 1 + network.noise_width
-        self.heads = len(network.trunk.heads)
+        self._stacked = StackedHeads(network.trunk.heads)
+        self.heads = self._stacked.count
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class TransformerDynamics:
         count = len(rows)
         state.cache.restart(where, fresh.cache)
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
-        state.spread[where] = fresh.spread[:count]
+        state.means[:, where] = fresh.means[:, :count]
         state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
@@ -117,18 +119,22 @@ class TransformerDynamics:
             state.before.each(lambda tensor: tensor[where]),
             state.people.each(lambda tensor: tensor[where]),
             state.head[where],
-            state.spread[where],
+            state.means[:, where],
             len(rows),
         )
 
     def disagreement(self, state: TwinState) -> Floats:
         """Return how far the heads differed about the last step, shape (N,)."""
-        return state.spread[: state.count].double().numpy()
+        return spread(self.means(state))
+
+    def means(self, state: TwinState) -> Floats:
+        """Return what each head expected of the last step, shape (M, N, D), in typical changes or probability."""
+        return state.means[:, : state.count].double().numpy()
 
     def bind(self, state: TwinState, head: Rows) -> TwinState:
         """Bind people to other heads, shape (N,), from here on."""
-        state.head = torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
-        state.people = replace(state.people, stale=torch.ones_like(state.people.stale))
+        before, state.head = state.head, torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
+        state.people = replace(state.people, stale=state.people.stale | (state.head != before))
         return state
 
     @torch.inference_mode()
@@ -179,7 +185,7 @@ class TransformerDynamics:
             before=unborn,
             people=self.network.unborn(rows),
             head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
-            spread=torch.zeros(rows),
+            means=torch.zeros(self.heads, rows, width),
             count=count,
         )
 
@@ -206,7 +212,9 @@ class TransformerDynamics:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
         before = state.seen
-        value = self._sample(state, hidden, tokens, u)
+        value, state.means, state.people = self.network.sample(
+            hidden, tokens, u, before.last, state.head, state.people, self._stacked
+        )
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(
@@ -216,12 +224,10 @@ class TransformerDynamics:
         state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
-    def _sample(self, state: TwinState, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
-        """Draw the next values (N, D) on [-1, 1]; all but them is put into the state."""
-        value, state.spread, state.people = self.network.sample(
-            hidden, tokens, u, state.seen.last, state.head, state.people
-        )
-        return value
+
+def spread(means: Floats) -> Floats:
+    """Return the disagreement (N,) of means (M, N, D): standard deviations over M, pooled over variables."""
+    return np.asarray(np.sqrt(np.square(means - means.mean(axis=0)).mean(axis=0).sum(axis=-1)))
 
 
 def _float(array: Floats) -> Tensor:

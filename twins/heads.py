@@ -138,8 +138,10 @@ class ChangeHead:
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Mean change, in typical changes."""
-        log_weight, centre, _ = _mixture(params)
-        return (log_weight.exp() * centre).sum(-1)
+        logits, centre, _ = params.chunk(3, dim=-1)
+        # A softmax by hand: torch's own is slow over a handful of components, and every head is asked at every step.
+        weight = torch.exp(logits - logits.amax(-1, keepdim=True))
+        return (weight * centre).sum(-1) / weight.sum(-1)
 
 
 class RelativeHead(ChangeHead):

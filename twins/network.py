@@ -13,9 +13,11 @@ from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import TwinSpec
+from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.tokens import TokenLayout
 from twingym.twins.transformer import TransformerConfig
 
+OWN_LINEAR_START = 0.03  # standard deviation of the first weights, per unit of the gain of random priors
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
 
 
@@ -52,8 +54,12 @@ class TwinNetwork(nn.Module):
         # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much.
         self.wide = None
         if self.layout.counted or spec.amounts:
-            self.wide, self._widths = _zero_linear(self.layout.width, sum(widths)), list(widths)
-            self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
+            start = OWN_LINEAR_START * config.prior_gain if config.own_linear else 0.0
+            paths = config.ensemble if config.own_linear else 1
+            self.wide, self._widths = _linear_from(start, self.layout.width, paths * sum(widths)), list(widths)
+            self.wide_told = nn.ModuleList(
+                _linear_from(start, told, paths * width) for told, width in zip(earlier[1:], widths[1:], strict=True)
+            )
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -86,16 +92,25 @@ class TwinNetwork(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """What every head's parameters (..., P) of each variable get from the token (..., F) itself; () for nothing."""
+        """What parameters of each variable get from the token (..., F) itself; () for nothing.
+
+        Shape (..., P) for all heads, or (M, ..., P) if each has a path of its own.
+        """
         if self.wide is None:
             return ()
-        return self.wide(tokens).split(self._widths, dim=-1)  # type: ignore[no-any-return]
+        return self._by_head(self.wide(tokens)).split(self._widths, dim=-1)  # type: ignore[no-any-return]
 
     def _shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
-        """What every head's parameters (..., P) of variable k get from token and earlier variables themselves."""
+        """What parameters of variable k get from token and earlier variables themselves; shaped like ``linear[k]``."""
         if not linear:
             return 0.0
-        return linear[k] + self.wide_told[k - 1](told) if told.shape[-1] else linear[k]
+        return linear[k] + self._by_head(self.wide_told[k - 1](told)) if told.shape[-1] else linear[k]
+
+    def _by_head(self, flat: Tensor) -> Tensor:
+        return flat.unflatten(-1, (self.config.ensemble, -1)).movedim(-2, 0) if self.config.own_linear else flat
+
+    def _of_head(self, shared: Tensor | float, m: int) -> Tensor | float:
+        return shared[m] if self.config.own_linear and isinstance(shared, Tensor) else shared
 
     def params_of(self, m: int, hidden: Tensor, tokens: Tensor) -> Callable[[int, Tensor], Tensor]:
         """Return what head m says: from a variable's number k, and what was drawn before it, (..., k), to (..., P).
@@ -110,7 +125,8 @@ class TwinNetwork(nn.Module):
 
         def params(k: int, drawn: Tensor) -> Tensor:
             told = self._told(drawn, k)
-            return head.params(z, k, told) + self._shared(k, linear, told)  # type: ignore[operator,no-any-return]
+            shared = self._of_head(self._shared(k, linear, told), m)
+            return head.params(z, k, told) + shared  # type: ignore[operator,no-any-return]
 
         return params
 
@@ -131,11 +147,11 @@ class TwinNetwork(nn.Module):
         linear = self._linear(tokens)
         shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
         per_head, effects = [], []
-        for head in self.trunk.heads:
+        for m, head in enumerate(self.trunk.heads):
             z = head.block(hidden)  # type: ignore[operator]
             terms, effects_here = [], []
             for k, distribution in enumerate(self.distributions):
-                params = head.params(z, k, told[k]) + shared[k]  # type: ignore[operator]
+                params = head.params(z, k, told[k]) + self._of_head(shared[k], m)  # type: ignore[operator]
                 if k in self._affected:
                     effects_here.append(self._effect(params, tokens))
                 if distribution is None:
@@ -197,7 +213,14 @@ class TwinNetwork(nn.Module):
         return people.corrected(self.events, self._counted_in(value, present, last), traits)
 
     def sample(
-        self, hidden: Tensor, tokens: Tensor, u: Tensor, last: Tensor, bound: Tensor, people: Regulars
+        self,
+        hidden: Tensor,
+        tokens: Tensor,
+        u: Tensor,
+        last: Tensor,
+        bound: Tensor,
+        people: Regulars,
+        heads: StackedHeads | None = None,
     ) -> tuple[Tensor, Tensor, Regulars]:
         """Draw the next observation from the head each person is bound to.
 
@@ -208,20 +231,20 @@ class TwinNetwork(nn.Module):
             last: Values before, NaN where there were none, (B, D).
             bound: Head of each person, (B,).
             people: What is kept of their recurrent counts.
+            heads: Those of the trunk, stacked once for many steps; None stacks them now.
 
         Returns:
-            Values on [-1, 1], (B, D), the heads' disagreement in typical changes or probability, (B,), and the people
-            after the step.
+            Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
+            people after the step.
         """
-        features = [head.block(hidden) for head in self.trunk.heads]  # type: ignore[operator]
+        heads = heads or StackedHeads(self.trunk.heads)
+        features = heads.block(hidden)  # (M, B, D_model)
         rows = torch.arange(len(bound), device=bound.device)
         drawn = hidden.new_zeros(len(bound), 0)
-        spread, linear = hidden.new_zeros(len(bound)), self._linear(tokens)
+        expected, linear = [], self._linear(tokens)
 
         def params(k: int, told: Tensor) -> Tensor:
-            shared = self._shared(k, linear, told)
-            each = [h.params(z, k, told) + shared for h, z in zip(self.trunk.heads, features, strict=True)]  # type: ignore[operator]
-            return torch.stack(each)  # (M, B, P)
+            return heads.params(features, k, told) + self._shared(k, linear, told)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).any()
@@ -247,14 +270,16 @@ class TwinNetwork(nn.Module):
                 say = params(k, self._told(drawn, k))[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
-            spread = spread + means.var(dim=0, correction=0)
+            expected.append(means)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
-        return drawn, spread.sqrt(), occasion.after() if occasion else people
+        return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
 
 
-def _zero_linear(features: int, width: int) -> nn.Module:
+def _linear_from(start: float, features: int, width: int) -> nn.Module:
+    """A linear map whose weights begin with this standard deviation."""
     if features == 0:
         return nn.Identity()
     linear = nn.Linear(features, width, bias=False)
-    nn.init.zeros_(linear.weight)
+    # Zeros must not use up random numbers: weights of other layers would begin elsewhere.
+    nn.init.normal_(linear.weight, std=start) if start else nn.init.zeros_(linear.weight)
     return linear

@@ -33,6 +33,8 @@ class TransformerConfig:
         ensemble_width: Hidden width of each ensemble head's own block.
         prior_width: Hidden width of each head's random map.
         prior_gain: How strongly the random map speaks.
+        own_linear: Whether each head has a linear path of its own from token to parameters, begun at random, where
+            there is one (see :class:`~twingym.twins.network.TwinNetwork`): else heads agree about what doses add up to.
     """
 
     backbone: str = "transformer"
@@ -44,6 +46,7 @@ class TransformerConfig:
     ensemble_width: int = 64
     prior_width: int = 16
     prior_gain: float = 3.0
+    own_linear: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the sizes as plain JSON."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.stats import qmc
 from torch import Tensor
 
@@ -20,9 +19,7 @@ from benchmarks.tumour.counterfactuals import Questions
 from benchmarks.tumour.simulator import CHEMO_DOSE, DAYS, LARGEST, RADIO_DOSE, Floats, Recorded
 from twingym.twins import Courses, TwinModel, Variable, fit_twin, people
 from twingym.twins.cohort import Cohort, Ids
-from twingym.twins.decode import TransformerDynamics, TwinState
 from twingym.twins.fit_config import FitConfig
-from twingym.twins.heads import Head, RelativeHead
 from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
 
@@ -81,33 +78,16 @@ def fit(
     return fit_twin(source, recipe.spec, folder, recipe.fit, recipe.network, progress=progress)
 
 
-class Expecting(TransformerDynamics):
-    """A twin model that also says what it expects on average of the last step.
+def expected(model: TwinModel, means: Tensor, before: Floats) -> Floats:
+    """Return mean volumes (N,), over all heads, after volumes ``before`` (N,), cm^3.
 
-    Attributes:
-        expected: Mean volume, over all heads, (N,), cm^3.
+    Growth, or the change on a linear scale, is what the heads average; (M, N, 1) in typical changes.
     """
-
-    expected: Floats
-
-    def _sample(self, state: TwinState, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
-        network, last = self.network, state.seen.last[:, 0]
-        head = network.distributions[0]
-        assert head is not None
-        none, linear = tokens[:, :0], network._linear(tokens)
-        shared = network._shared(0, linear, none)
-        params = torch.stack([h.params(h.block(hidden), 0, none) + shared for h in network.trunk.heads])  # (M, N, P)
-        self.expected = self._volume(head, params, last).mean(dim=0)[: state.count].double().numpy()
-        bound = params[state.head, torch.arange(len(last))]
-        return head.icdf(bound, u[:, 0], last)[:, None]
-
-    def _volume(self, head: Head, params: Tensor, last: Tensor) -> Tensor:
-        """Mean volumes (M, N): growth, or the change on a linear scale, is averaged as such."""
-        scale, change = self.spec.modelled[0].scaling, head.mean(params, last) * self.spec.change_units[0]
-        before = torch.from_numpy(scale.from_unit(np.nan_to_num(last.double().numpy()))).float()
-        if isinstance(head, RelativeHead):
-            return before * (1.0 + head.rate * change)
-        return before + 0.5 * (scale.high - scale.low) * change
+    variable, change = model.spec.modelled[0], means.mean(dim=0)[: len(before), 0].double().numpy()
+    change = change * variable.unit_change
+    if variable.relative:
+        return np.asarray(before * (1.0 + 0.5 * variable.scaling.log_span * change))
+    return np.asarray(before + 0.5 * (variable.high - variable.low) * change)
 
 
 def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool = False) -> Floats:
@@ -124,7 +104,7 @@ def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool =
         mean: Whether to return what the model expects at the end of each step of a path, instead of what it drew: with
             the same mean over paths, and less luck in it.
     """
-    dynamics = Expecting(model.network)
+    dynamics = model.dynamics()
     known = courses(questions.history, np.arange(len(questions.history.steps)), model.spec)
     n, days = len(known), questions.doses.shape[1]
     amounts, inputs = questions.doses * [CHEMO_DOSE, RADIO_DOSE], known.inputs
@@ -140,13 +120,15 @@ def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool =
         for few in np.array_split(rows, -(-len(rows) * paths // AT_ONCE)) if len(rows) else ():
             here = dynamics.take(state, np.tile(questions.patient[few], paths))
             here = dynamics.bind(here, np.repeat(heads, len(few)))
+            seen = known.observed[np.tile(questions.patient[few], paths), day]
             for ahead in range(days):
                 u = np.repeat(luck[:, ahead], len(few))[:, None].repeat(dynamics.noise_width, axis=1)
                 # Whoever is asked about days beyond the last recorded one stays at its number.
                 now = np.broadcast_to(inputs[:1, min(day + ahead, DAYS - 1)], (len(u), inputs.shape[-1]))
+                before = seen
                 here, seen = dynamics.step(here, np.tile(amounts[few, ahead], (paths, 1)), now, u)
                 if ahead >= questions.lead:
-                    volume = dynamics.expected if mean else seen[:, 0]
+                    volume = expected(model, here.means, before[:, 0]) if mean else seen[:, 0]
                     found[:, few, ahead - questions.lead] = volume.reshape(paths, -1)
         state, _ = dynamics.step(state, known.delivered[:, min(day, DAYS - 2)], inputs[:, day], noise)
     return found

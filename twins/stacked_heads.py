@@ -1,0 +1,94 @@
+"""How do all heads of an ensemble speak at little more than the price of one?
+
+Legend of shapes: B = people, M = ensemble heads, D = model width, U = width of a head's block, P = parameters of a
+variable, E = numbers that earlier variables tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from twingym.twins.transformer import EnsembleHead
+
+COLUMNS, FEW_COLUMNS = 16, 4
+_gelu_ = torch.ops.aten.gelu_  # in place: to fetch memory for this much takes longer than the function
+
+
+class StackedHeads:
+    """The heads of a fitted network with their weights side by side, so that a step makes one call for all of them.
+
+    It says what each :class:`~twingym.twins.transformer.EnsembleHead` says, but for rounding: what is alike in all
+    heads is computed once, and scales and shifts that meet a matrix are folded into it. It is a copy of the weights as
+    they are; a network that learns on needs another.
+
+    Attributes:
+        count: M.
+    """
+
+    @torch.no_grad()
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        """Stack the weights of M heads."""
+        heads = [module for module in modules if isinstance(module, EnsembleHead)]
+        self.count, gain = len(heads), heads[0].prior_gain
+        # The norm's scale and shift go into the first matrix: what is left of it is the same for every head.
+        self._up = _matrices(h.up for h in heads) * torch.stack([h.norm.weight for h in heads])[..., None]  # (M, D, U)
+        self._up_bias = torch.stack([h.up(h.norm.bias) for h in heads])[:, None]  # (M, 1, U)
+        self._prior, self._prior_bias = _matrices(h.prior[0] for h in heads), _biases(h.prior[0] for h in heads)
+        self._down, self._prior_down = _matrices(h.down for h in heads), gain * _matrices(h.prior[2] for h in heads)
+        self._bias = _biases(h.down for h in heads) + gain * _biases(h.prior[2] for h in heads)  # (M, 1, D)
+        self._scale = torch.stack([h.norm_out.weight for h in heads])[:, None]
+        self._shift = _biases(h.norm_out for h in heads)
+        self._ones, self._zeros = torch.ones(self._bias.shape[-1]), torch.zeros(self._bias.shape[-1])
+
+        by_variable = list(zip(*(h.write for h in heads), strict=True))
+        self._widths = [int(_biases(layers).shape[-1]) for layers in by_variable]
+        self._write = [_padded(_matrices(layers)) for layers in by_variable]  # (M, D, >= P) each
+        self._write_bias = [_padded(_biases(layers)) for layers in by_variable]
+        self._earlier = [  # (M, E, D) each
+            _matrices(layers) if isinstance(layers[0], nn.Linear) else None
+            for layers in zip(*(h.earlier for h in heads), strict=True)
+        ]
+
+    def block(self, h: Tensor) -> Tensor:
+        """Trunk output (B, D) to every head's own features (M, B, D)."""
+        shared = (self.count, *h.shape)
+        normed = self._norm(h).expand(shared)
+        x = h + self._bias  # (M, B, D)
+        x.baddbmm_(_gelu_(torch.baddbmm(self._up_bias, normed, self._up)), self._down)
+        x.baddbmm_(_gelu_(torch.baddbmm(self._prior_bias, h.expand(shared), self._prior)), self._prior_down)
+        return torch.addcmul(self._shift, self._norm(x), self._scale, out=x)
+
+    def params(self, z: Tensor, v: int, told: Tensor) -> Tensor:
+        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell, (B, E_v)."""
+        earlier = self._earlier[v - 1] if told.shape[-1] else None
+        if earlier is None:
+            active = F.gelu(z)
+        elif told.shape[-1] == 1:
+            active = _gelu_(torch.addcmul(z, told, earlier))
+        else:
+            active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape), earlier))
+        return torch.baddbmm(self._write_bias[v], active, self._write[v])[..., : self._widths[v]]
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self._ones, self._zeros)  # faster than without scale and shift
+
+
+def _matrices(layers: Iterable[nn.Module]) -> Tensor:
+    """Weights of M linear layers, (M, in, out)."""
+    return torch.stack([layer.weight.T for layer in layers if isinstance(layer, nn.Linear)]).contiguous()
+
+
+def _biases(layers: Iterable[nn.Module]) -> Tensor:
+    """Biases of M layers, (M, 1, out)."""
+    return torch.stack([layer.bias for layer in layers if isinstance(layer, nn.Linear | nn.LayerNorm)])[:, None]
+
+
+def _padded(weights: Tensor) -> Tensor:
+    """Fill the last axis up with zeros unless it is short: products of a few columns take longer than of sixteen."""
+    if weights.shape[-1] <= FEW_COLUMNS:
+        return weights.mT.contiguous().mT  # fastest with columns that lie together
+    return F.pad(weights, (0, -weights.shape[-1] % COLUMNS))
