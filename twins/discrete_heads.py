@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from twingym.twins.head import Head
+
 LOG_SHAPE_RANGE = (-5.0, 5.0)  # of counts: from logarithmic to Poisson
 LOG_MEAN_RANGE = (-12.0, 4.0)
 
 
-class BinaryHead:
+class BinaryHead(Head):
     """A probability; the scale's -1 and 1 stand for no and yes. An absorbing variable never returns from no."""
 
     width = 1
@@ -45,7 +47,7 @@ class BinaryHead:
         return self._yes(params, last)
 
 
-class LevelHead:
+class LevelHead(Head):
     """A probability for each of L levels (categorical variables)."""
 
     def __init__(self, levels: int) -> None:

@@ -23,6 +23,7 @@ from twingym.twins.gate import Dataset, crop, dataset, log_prob
 from twingym.twins.model import TwinModel, save_atomically
 from twingym.twins.network import TwinNetwork
 from twingym.twins.noise import Stream, uniforms
+from twingym.twins.recalibration import check_recalibratable, recalibrated
 from twingym.twins.rehearsal import PATHS, check_rehearsable, energy_score
 from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
@@ -94,9 +95,10 @@ def fit_twin(
                 save_atomically(path, fit.state())
             if after_epoch is not None:
                 after_epoch(fit.model(), fit.epoch)
+    model = recalibrated(fit.model(), source) if config.recalibrate else fit.model()
     if path is not None and path.is_file():
         path.unlink()
-    return fit.model()
+    return model
 
 
 class _Fit:
@@ -116,6 +118,8 @@ class _Fit:
         )
         if config.energy_weight:
             check_rehearsable(self.network, config.energy_steps, config.shape(train.target.shape[1], spec)[1])
+        if config.recalibrate:
+            check_recalibratable(self.network, held_out)
         self._all_steps = steps = config.epochs * config.batches
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from twingym.twins.backbones import backbone
-from twingym.twins.heads import Head, head_for
+from twingym.twins.errors import SpecError
+from twingym.twins.head import Head
+from twingym.twins.heads import head_for
+from twingym.twins.recalibrated_head import RecalibratedHead
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
@@ -27,12 +30,14 @@ class TwinNetwork(nn.Module):
     """
 
     units: Tensor
+    recalibration: Mapping[str, Sequence[float]]
 
     def __init__(self, spec: TwinSpec, config: TransformerConfig) -> None:
         """Build an untrained network for ``spec``."""
         super().__init__()
         self.spec, self.config = spec, config
-        self.distributions: tuple[Head | None, ...] = tuple(head_for(v) for v in spec.modelled)
+        self.distributions: tuple[Head | None, ...]
+        self.recalibrate({})
         self.layout = TokenLayout(spec)
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
         self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
@@ -62,6 +67,22 @@ class TwinNetwork(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return cls(spec, config)
+
+    def recalibrate(self, recalibration: Mapping[str, Sequence[float]]) -> None:
+        """Bend the cdfs of variables by name through these knots, and of no others.
+
+        Raises:
+            SpecError: If a variable is unknown or not continuous, or knots do not rise from 0 to 1.
+        """
+        names = [v.name for v in self.spec.modelled]
+        heads = [head_for(v) for v in self.spec.modelled]
+        for name, knots in recalibration.items():
+            head = heads[names.index(name)] if name in names else None
+            if head is None:
+                raise SpecError(f"recalibration of {name!r}; allowed: variables with a head, of {', '.join(names)}.")
+            heads[names.index(name)] = RecalibratedHead(head, knots)
+        self.recalibration = {name: tuple(knots) for name, knots in recalibration.items()}
+        self.distributions = tuple(heads)
 
     def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each; see :class:`TokenLayout`."""
@@ -246,7 +267,7 @@ class TwinNetwork(nn.Module):
                 assert distribution is not None
                 say = params(k, self._told(drawn, k))[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
-                value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
+                value = distribution.sample(say[bound, rows], u[:, k], last[:, k])
             spread = spread + means.var(dim=0, correction=0)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
         return drawn, spread.sqrt(), occasion.after() if occasion else people

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from twingym.twins.errors import SpecError
 from twingym.twins.gate import Dataset
-from twingym.twins.heads import ChangeHead, Head
+from twingym.twins.head import Head
+from twingym.twins.heads import ChangeHead
 from twingym.twins.network import TwinNetwork
 
 PATHS = 2  # the fewest that an energy score can be estimated from

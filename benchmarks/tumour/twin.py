@@ -22,7 +22,8 @@ from twingym.twins import Courses, TwinModel, Variable, fit_twin, people
 from twingym.twins.cohort import Cohort, Ids
 from twingym.twins.decode import TransformerDynamics, TwinState
 from twingym.twins.fit_config import FitConfig
-from twingym.twins.heads import Head, RelativeHead
+from twingym.twins.head import Head
+from twingym.twins.heads import RelativeHead
 from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
 
