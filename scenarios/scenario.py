@@ -292,7 +292,7 @@ class Scenario:
 
 
 # Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
-_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "fit"}
+_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "fit"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 _UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
 

@@ -48,7 +48,7 @@ class BinaryHead(Head):
 
 
 class LevelHead(Head):
-    """A probability for each of L levels (categorical variables)."""
+    """A probability for each of L levels."""
 
     def __init__(self, levels: int) -> None:
         """Prepare for ``levels`` values spread evenly over [-1, 1]."""
@@ -80,6 +80,15 @@ class LevelHead(Head):
         """Mean level number."""
         levels = torch.arange(self.levels, dtype=params.dtype, device=params.device)
         return (F.softmax(self.logits(params, last), dim=-1) * levels).sum(-1)
+
+
+class CategoryHead(LevelHead):
+    """A probability for each of L categories, whose order says nothing: it decides which luck draws which, no more."""
+
+    def mean(self, params: Tensor, last: Tensor) -> Tensor:
+        """Probability that it stays what it was last, or is the first category if there was none: no order in it."""
+        index = self._index(torch.nan_to_num(last, nan=-1.0)).expand(params.shape[:-1])
+        return F.softmax(params, dim=-1).gather(-1, index[..., None])[..., 0]
 
 
 class CountHead(LevelHead):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from twingym.twins.discrete_heads import BinaryHead, CountHead, LevelHead
+from twingym.twins.bin_head import QuantileBinHead
+from twingym.twins.discrete_heads import BinaryHead, CategoryHead, CountHead, LevelHead
 from twingym.twins.head import Head
 from twingym.twins.variables import Variable
 
@@ -29,6 +31,8 @@ def head_for(variable: Variable) -> Head | None:
     """Return the head for a variable's kind; none for amounts of events, see twins/amounts.py."""
     if variable.amount_of:
         return None
+    if variable.edges:
+        return QuantileBinHead(variable.to_unit(np.array(variable.edges)).tolist(), variable.unit_change)
     if variable.has_zero_atom:
         return ZeroInflatedHead(variable.unit_change)
     if variable.kind == "continuous":
@@ -39,7 +43,7 @@ def head_for(variable: Variable) -> Head | None:
         return LevelHead(variable.level_count)  # of the first observation; see twins/recurrent.py for all others
     if variable.kind == "count":
         return CountHead(variable.level_count)
-    return LevelHead(variable.level_count)
+    return CategoryHead(variable.level_count)
 
 
 def _mixture(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -96,7 +96,7 @@ class TwinNetwork(nn.Module):
         """
         if k in self.recurrent + self.amounts:
             return drawn[..., :0]
-        parts = [drawn]
+        parts = [drawn, *self.layout.categories(drawn)]
         for j in self.layout.counted:
             if j < k:
                 value = drawn[..., j, None]
@@ -267,7 +267,7 @@ class TwinNetwork(nn.Module):
                 assert distribution is not None
                 say = params(k, self._told(drawn, k))[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
-                value = distribution.sample(say[bound, rows], u[:, k], last[:, k])
+                value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
             spread = spread + means.var(dim=0, correction=0)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
         return drawn, spread.sqrt(), occasion.after() if occasion else people

@@ -19,7 +19,6 @@ from torch import Tensor
 from twingym.twins.errors import SpecError
 from twingym.twins.gate import Dataset
 from twingym.twins.head import Head
-from twingym.twins.heads import ChangeHead
 from twingym.twins.network import TwinNetwork
 
 PATHS = 2  # the fewest that an energy score can be estimated from
@@ -124,7 +123,7 @@ def reparameterised(head: Head, params: Tensor, u: Tensor, last: Tensor) -> Tens
     """
     with torch.no_grad():
         value = head.icdf(params, u, last)
-        if not isinstance(head, ChangeHead):
+        if not head.continuous:
             return value
         density = head.log_prob(params, value, last).exp()
     below = head.cdf(params, value, last)
