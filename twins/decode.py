@@ -56,14 +56,16 @@ class TransformerDynamics:
     """Steps people with a fitted network; see :class:`~twingym.twins.dynamics.Dynamics`.
 
     The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
-    per modelled variable, and where counts are recurrent some for what is hidden.
+    per modelled variable, where counts are recurrent some for what is hidden, and one for each variable that may not be
+    measured. Only what is measured is said, and remembered.
     """
 
     def __init__(self, network: TwinNetwork) -> None:
         """Wrap a fitted network, which is put in evaluation mode."""
         self.network = network.eval()
         self.spec = network.spec
-        self.noise_width = 1 + network.noise_width
+        self._intermittent = len(network.measurement.columns) if network.measurement else 0
+        self.noise_width = 1 + network.noise_width + self._intermittent
         self.heads = len(network.trunk.heads)
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
@@ -205,6 +207,7 @@ class TransformerDynamics:
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
+        u, chances = u.tensor_split([self.network.noise_width], dim=-1)
         before = state.seen
         value = self._sample(state, hidden, tokens, u)
         if not bool(torch.isfinite(value).all()):
@@ -213,8 +216,12 @@ class TransformerDynamics:
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
         state.before = before
-        state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
-        return self.spec.decode_values(value[: state.count].double().numpy())
+        measurement, present = self.network.measurement, torch.ones_like(value)
+        if measurement is not None:
+            present = measurement.sample(hidden, tokens, chances)
+        state.seen = advance_seen(before, value, present, self.network.units, state.done)
+        shown = value if measurement is None else torch.where(present > 0, value, torch.nan)
+        return self.spec.decode_values(shown[: state.count].double().numpy())
 
     def _sample(self, state: TwinState, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
         """Draw the next values (N, D) on [-1, 1]; all but them is put into the state."""

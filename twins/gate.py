@@ -140,9 +140,16 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int, late: Tensor | 
 
 
 def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
-    """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
+    """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut, and of what in them was measured."""
     tokens = network.tokens(batch.seen, batch.actions, batch.inputs, batch.traits)
-    return network.log_prob(network.trunk(tokens), tokens, batch.target, batch.present, batch.seen.last)
+    hidden = network.trunk(tokens)
+    scores = network.log_prob(hidden, tokens, batch.target, batch.present, batch.seen.last)
+    if network.measurement is not None:
+        lasts = (
+            torch.arange(tokens.shape[1]) < batch.length[:, None]
+        )  # what is not measured after the end tells nothing
+        scores = scores + network.measurement.log_prob(hidden, tokens, batch.present) * lasts[..., None]
+    return scores
 
 
 def _after_birth(features: NDArray[np.float64]) -> Tensor:

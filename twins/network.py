@@ -11,6 +11,7 @@ from twingym.twins.backbones import backbone
 from twingym.twins.errors import SpecError
 from twingym.twins.head import Head
 from twingym.twins.heads import head_for
+from twingym.twins.measurement import Measurement
 from twingym.twins.recalibrated_head import RecalibratedHead
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
@@ -59,6 +60,9 @@ class TwinNetwork(nn.Module):
         if self.layout.counted or spec.amounts:
             self.wide, self._widths = _zero_linear(self.layout.width, sum(widths)), list(widths)
             self.wide_told = nn.ModuleList(map(_zero_linear, earlier[1:], widths[1:]))
+        self.measurement = None
+        if any(v.intermittent for v in spec.modelled):
+            self.measurement = Measurement(spec, config.width, self.layout.width)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod

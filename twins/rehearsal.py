@@ -36,6 +36,12 @@ def check_rehearsable(network: TwinNetwork, steps: int, tokens: int) -> None:
             f"energy_weight: {', '.join(counted)} are counts or amounts that are often zero; paths are rehearsed where "
             "all variables are continuous, binary or categorical. Set energy_weight to 0."
         )
+    if network.measurement is not None:
+        names = [network.spec.modelled[k].name for k in network.measurement.columns]
+        raise SpecError(
+            f"energy_weight: {', '.join(names)} are not measured at every step, and paths are held against what was "
+            "recorded at each. Set energy_weight to 0."
+        )
     if not 1 <= steps <= tokens - 2:
         raise SpecError(
             f"energy_steps is {steps}; allowed: 1 to {tokens - 2} steps, for segments of {tokens} tokens. Record "

@@ -60,6 +60,10 @@ class Variable:
             often is nearly normal, where its logarithm is not.
         edges: For continuous values of any shape: where they are parted into bins, in ``unit``, rising between ``low``
             and ``high``; a twin model gives each bin and both bounds a probability. See :meth:`binned`.
+        intermittent: Whether it is not measured at every step: it then is NaN, in the courses of a reference too.
+            Policies see a neutral value and, in a column of its own, whether it was measured; rewards, costs and
+            bookkeeping see NaN. A twin model learns when it is measured. Where steps have different lengths, declare
+            the time since the last one as an input on a log scale.
         about: One sentence for people.
     """
 
@@ -79,6 +83,7 @@ class Variable:
     amount_of: str = ""
     relative: bool = False
     edges: tuple[float, ...] = ()
+    intermittent: bool = False
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -129,6 +134,10 @@ class Variable:
             raise refuse("amount_of", self.amount_of, "only on continuous variables on a log scale from 0")
         if self.relative and (self.scale != "log" or self.low <= 0.0 or self.scaling.knee != self.low):
             raise refuse("relative", self.relative, "only on a log scale with low > 0 and knee = low")
+        if self.intermittent and (self.kind == "event" or self.absorbing or self.recurrent or self.amount_of):
+            raise refuse(
+                "intermittent", self.intermittent, "not on events, and not with absorbing, recurrent, amount_of"
+            )
         if self.edges:
             if self.kind != "continuous" or self.relative or self.amount_of:
                 raise refuse(
