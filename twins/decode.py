@@ -64,8 +64,8 @@ class TransformerDynamics:
         """Wrap a fitted network, which is put in evaluation mode."""
         self.network = network.eval()
         self.spec = network.spec
-        self._intermittent = len(network.measurement.columns) if network.measurement else 0
-        self.noise_width = 1 + network.noise_width + self._intermittent
+        intermittent = len(network.measurement.columns) if network.measurement else 0
+        self.noise_width = 1 + network.noise_width + intermittent
         self.heads = len(network.trunk.heads)
 
     # -- Dynamics --------------------------------------------------------------------------------------------------

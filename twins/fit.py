@@ -125,7 +125,7 @@ class _Fit:
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
         )
         # Whom the first epoch meets stands for all whom a fit on fresh people meets.
-        text = repr((spec.fingerprint, config, sizes, train.ids.tolist()))
+        text = repr((spec, config, sizes, train.ids.tolist()))
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.met = np.empty(0, np.int64)
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")

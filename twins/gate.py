@@ -152,9 +152,7 @@ def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
     hidden = network.trunk(tokens)
     scores = network.log_prob(hidden, tokens, batch.target, batch.present, batch.seen.last)
     if network.measurement is not None:
-        lasts = (
-            torch.arange(tokens.shape[1]) < batch.length[:, None]
-        )  # what is not measured after the end tells nothing
+        lasts = torch.arange(tokens.shape[1]) < batch.length[:, None]  # after the end nothing can be measured
         scores = scores + network.measurement.log_prob(hidden, tokens, batch.present) * lasts[..., None]
     return scores
 

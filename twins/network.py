@@ -249,7 +249,7 @@ class TwinNetwork(nn.Module):
             return torch.stack(each)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
-        born = torch.isnan(last).any()
+        born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
             effects = [self._effect(params(k, drawn), tokens).T for k in self._affected]  # (B, M) each
             factors = self.events.factors(torch.stack(effects, dim=-1))
