@@ -40,7 +40,7 @@ class Batch:
         self._seen, self._audit = Reading(scenario, "twin", horizon), Reading(scenario, "auditor", horizon)
         self._low = np.array([[v.low] for v in scenario.variables])
         self._high = np.array([[v.high] for v in scenario.variables])
-        self._needed = np.array([v.seen_by("twin") for v in scenario.variables])
+        self._needed = np.array([v.seen_by("twin") and not v.intermittent for v in scenario.variables])
         self._hidden = not self._needed.all()
 
         self._slots = np.arange(len(newcomers.episode))
@@ -128,7 +128,7 @@ class Batch:
         return Moment(moment.cohort, moment.observed, moment.inputs, memory, t)
 
     def _checked(self, observed: Floats, ids: Ids, t: Ids, idle: Rows) -> Floats:
-        """Return what a dynamics said as (V, N) within the bounds; auditor variables may be NaN."""
+        """Return what a dynamics said as (V, N) within the bounds; what is intermittent or for auditors may be NaN."""
         variables = self._scenario.variables
         if np.shape(observed) != (len(ids), len(variables)):
             raise DynamicsError(

@@ -25,8 +25,9 @@ TIME_LEFT = Variable("time_left", "share of the horizon", about="1 at birth, 0 a
 class ObservationLayout:
     """The public layout of an observation: what policies see of traits, variables, inputs and derived values.
 
-    A categorical variable takes one column per level, named ``variable=level``. Where the problem ends at the
-    horizon the last column is ``time_left``.
+    A categorical variable takes one column per level, named ``variable=level``. An intermittent one is followed by
+    ``variable_measured``, 0 where it is NaN; its own columns then hold the middle of its range, or no level. Where the
+    problem ends at the horizon the last column is ``time_left``.
 
     Attributes:
         variables: What is shown, in order.
@@ -55,6 +56,11 @@ class ObservationLayout:
         starts = np.cumsum([0, *(len(_column_names(v)) for v in self.variables)])
         self._one_hot = [(v, int(s)) for v, s in zip(self.variables, starts, strict=False) if v.levels]
         numbers = [(v, int(s)) for v, s in zip(self.variables, starts, strict=False) if not v.levels]
+        # Whether something was measured stands in the last of its columns.
+        self._measured = [
+            (v, _measured(v), int(s)) for v, s in zip(self.variables, starts[1:] - 1, strict=True) if v.intermittent
+        ]
+        numbers += [(flag, column) for _, flag, column in self._measured]
         # Sorted by scale, so that each scale is one operation on neighbouring rows.
         self._numbers = sorted(numbers, key=lambda pair: ("linear", "log", "logit").index(pair[0].scale))
         self._columns = np.array([column for _, column in self._numbers], dtype=np.intp)
@@ -77,8 +83,11 @@ class ObservationLayout:
     def encode(self, values: Mapping[str, Floats]) -> Observations:
         """Turn values by name, each (N,), physical units, into observations (N, D), clipped to the bounds."""
         block = np.empty((len(self._numbers), len(values[self.variables[0].name])))
+        flags = {flag.name: np.isfinite(values[v.name]).astype(np.float64) for v, flag, _ in self._measured}
         for row, (variable, _) in enumerate(self._numbers):
-            block[row] = values[variable.name]
+            block[row] = flags[variable.name] if variable.name in flags else values[variable.name]
+            if variable.intermittent:
+                block[row][np.isnan(block[row])] = float(variable.from_unit(np.array(0.0)))
         # np.clip with bounds per row takes three times as long.
         np.minimum(np.maximum(block, self._low, out=block), self._high, out=block)
         if not self._raw:
@@ -126,10 +135,15 @@ class ObservationLayout:
         for variable, column in self._numbers:
             value = columns[column] if self._raw else variable.from_unit(columns[column])
             found[variable.name] = value if variable.kind == "continuous" else np.rint(value)
+        for variable, flag, _ in self._measured:
+            found[variable.name] = np.where(found[flag.name] > 0.5, found[variable.name], np.nan)
         return Values({v.name: found[v.name] for v in self.variables})
 
 
+def _measured(variable: Variable) -> Variable:
+    return Variable(f"{variable.name}_measured", kind="binary")
+
+
 def _column_names(variable: Variable) -> tuple[str, ...]:
-    if variable.levels:
-        return tuple(f"{variable.name}={level}" for level in variable.levels)
-    return (variable.name,)
+    values = tuple(f"{variable.name}={level}" for level in variable.levels) or (variable.name,)
+    return (*values, _measured(variable).name) if variable.intermittent else values

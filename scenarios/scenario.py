@@ -292,8 +292,10 @@ class Scenario:
 
 
 # Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
-_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "fit"}
+_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "fit"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+# What was added to declarations since weights were first shipped counts where it is used.
+_SINCE = {"intermittent": False}
 _UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
 
 
@@ -304,7 +306,8 @@ def _finite(value: object) -> bool:
 def _plain(value: object) -> Any:
     """Reduce a declaration to JSON."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclass_fields(value) if f.name not in _UNHASHED}
+        said = {f.name: getattr(value, f.name) for f in dataclass_fields(value) if f.name not in _UNHASHED}
+        return {k: _plain(v) for k, v in said.items() if k not in _SINCE or v != _SINCE[k]}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list | set | frozenset):

@@ -73,6 +73,8 @@ def _variables(s: Scenario) -> Iterator[Check]:
     for kind in ("traits", "inputs", "derived"):
         events = [v.name for v in getattr(s, kind) if v.kind == "event"]
         yield Check(not events, kind, events, "no events; what ends an episode is one of the variables")
+        seldom = [v.name for v in getattr(s, kind) if v.intermittent]
+        yield Check(not seldom, kind, seldom, "nothing intermittent; what may not be measured is one of the variables")
     for number, variable in enumerate(s.variables):
         counts = [v.name for v in s.variables[:number] if v.recurrent and v.seen_by("twin")]
         counted = not variable.amount_of or variable.amount_of in counts

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from twingym.twins.gate import dataset as dataset
     from twingym.twins.model import TwinModel as TwinModel
     from twingym.twins.noise import uniforms as uniforms
+    from twingym.twins.recalibration import recalibrated as recalibrated
     from twingym.twins.variables import Variable as Variable
 
 # Loaded on first use: torch is needed by some of these only.
@@ -27,6 +28,7 @@ _WHERE = {
     "dataset": "gate",
     "fit_twin": "fit",
     "people": "cohort",
+    "recalibrated": "recalibration",
     "split_of": "cohort",
     "uniforms": "noise",
 }

@@ -57,14 +57,16 @@ class TransformerDynamics:
     """Steps people with a fitted network; see :class:`~twingym.twins.dynamics.Dynamics`.
 
     The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
-    per modelled variable, and where counts are recurrent some for what is hidden.
+    per modelled variable, where counts are recurrent some for what is hidden, and one for each variable that may not be
+    measured. Only what is measured is said, and remembered.
     """
 
     def __init__(self, network: TwinNetwork) -> None:
         """Wrap a fitted network, which is put in evaluation mode."""
         self.network = network.eval()
         self.spec = network.spec
-        self.noise_width = 1 + network.noise_width
+        intermittent = len(network.measurement.columns) if network.measurement else 0
+        self.noise_width = 1 + network.noise_width + intermittent
         self._stacked = StackedHeads(network.trunk.heads)
         self.heads = self._stacked.count
 
@@ -211,6 +213,7 @@ class TransformerDynamics:
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
+        u, chances = u.tensor_split([self.network.noise_width], dim=-1)
         before = state.seen
         value, state.means, state.people = self.network.sample(
             hidden, tokens, u, before.last, state.head, state.people, self._stacked
@@ -221,8 +224,12 @@ class TransformerDynamics:
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
         state.before = before
-        state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
-        return self.spec.decode_values(value[: state.count].double().numpy())
+        measurement, present = self.network.measurement, torch.ones_like(value)
+        if measurement is not None:
+            present = measurement.sample(hidden, tokens, chances)
+        state.seen = advance_seen(before, value, present, self.network.units, state.done)
+        shown = value if measurement is None else torch.where(present > 0, value, torch.nan)
+        return self.spec.decode_values(shown[: state.count].double().numpy())
 
 
 def spread(means: Floats) -> Floats:

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from twingym.twins.head import Head
+
 LOG_SHAPE_RANGE = (-5.0, 5.0)  # of counts: from logarithmic to Poisson
 LOG_MEAN_RANGE = (-12.0, 4.0)
 
 
-class BinaryHead:
+class BinaryHead(Head):
     """A probability; the scale's -1 and 1 stand for no and yes. An absorbing variable never returns from no."""
 
     width = 1
@@ -45,8 +47,8 @@ class BinaryHead:
         return self._yes(params, last)
 
 
-class LevelHead:
-    """A probability for each of L levels (categorical variables)."""
+class LevelHead(Head):
+    """A probability for each of L levels."""
 
     def __init__(self, levels: int) -> None:
         """Prepare for ``levels`` values spread evenly over [-1, 1]."""
@@ -78,6 +80,15 @@ class LevelHead:
         """Mean level number."""
         levels = torch.arange(self.levels, dtype=params.dtype, device=params.device)
         return (F.softmax(self.logits(params, last), dim=-1) * levels).sum(-1)
+
+
+class CategoryHead(LevelHead):
+    """A probability for each of L categories, whose order says nothing: it decides which luck draws which, no more."""
+
+    def mean(self, params: Tensor, last: Tensor) -> Tensor:
+        """Probability that it stays what it was last, or is the first category if there was none: no order in it."""
+        index = self._index(torch.nan_to_num(last, nan=-1.0)).expand(params.shape[:-1])
+        return F.softmax(params, dim=-1).gather(-1, index[..., None])[..., 0]
 
 
 class CountHead(LevelHead):

@@ -23,6 +23,7 @@ from twingym.twins.gate import Dataset, crop, dataset, log_prob
 from twingym.twins.model import TwinModel, save_atomically
 from twingym.twins.network import TwinNetwork
 from twingym.twins.noise import Stream, uniforms
+from twingym.twins.recalibration import check_recalibratable, recalibrated
 from twingym.twins.rehearsal import PATHS, check_rehearsable, energy_score
 from twingym.twins.spec import TwinSpec
 from twingym.twins.transformer import TransformerConfig
@@ -65,10 +66,10 @@ def fit_twin(
     torch.set_num_threads(config.threads)
 
     def learn_from(courses: Courses) -> Dataset:
-        return dataset(courses, spec, lambda ids: split_of(ids) == "train")
+        return dataset(courses, spec, lambda ids: split_of(ids) == "train", config.propensity_weighting)
 
     train = learn_from(fresh(0) if fresh else source)
-    held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation")
+    held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation", config.propensity_weighting)
     fit = _Fit(train, held_out, spec, config, network)
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and path.is_file():
@@ -94,9 +95,10 @@ def fit_twin(
                 save_atomically(path, fit.state())
             if after_epoch is not None:
                 after_epoch(fit.model(), fit.epoch)
+    model = recalibrated(fit.model(), source) if config.recalibrate else fit.model()
     if path is not None and path.is_file():
         path.unlink()
-    return fit.model()
+    return model
 
 
 class _Fit:
@@ -116,12 +118,14 @@ class _Fit:
         )
         if config.energy_weight:
             check_rehearsable(self.network, config.energy_steps, config.shape(train.target.shape[1], spec)[1])
+        if config.recalibrate:
+            check_recalibratable(self.network, held_out)
         self._all_steps = steps = config.epochs * config.batches
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=config.learning_rate, total_steps=steps + 1, pct_start=0.1, final_div_factor=100.0
         )
         # Whom the first epoch meets stands for all whom a fit on fresh people meets.
-        text = repr((spec.fingerprint, config, sizes, train.ids.tolist()))
+        text = repr((spec, config, sizes, train.ids.tolist()))
         self.identity = hashlib.sha256(text.encode()).hexdigest()
         self.met = np.empty(0, np.int64)
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
@@ -148,8 +152,9 @@ class _Fit:
             start, late = self._starts(self.train, rows, random, config.late_share)
             batch = crop(self.train, rows, start, self.steps, late)
             scores = log_prob(self.network, batch)  # (M, B, T, D)
-            weight = self.bootstrap[:, rows]  # (M, B)
-            loss = -(scores.sum((2, 3)) * weight).sum() / (batch.present.sum((1, 2)) * weight).sum()
+            weight, counts = self.bootstrap[:, rows], batch.weight[..., None]  # (M, B), (B, T, 1)
+            loss = -((scores * counts).sum((2, 3)) * weight).sum()
+            loss = loss / ((batch.present * counts).sum((1, 2)) * weight).sum()
             if config.energy_weight and self.epoch * config.batches + number >= config.energy_from * self._all_steps:
                 loss = loss + self._rehearsed(batch, weight, random)
             self.optimizer.zero_grad()
@@ -205,8 +210,9 @@ class _Fit:
         total, count = 0.0, 0.0
         for rows in torch.arange(len(self.held_out)).split(64):
             batch = crop(self.held_out, rows, *self._starts(self.held_out, rows, random)[:1], self.steps)
-            total -= float(log_prob(network, batch).mean(0).sum())
-            count += float(batch.present.sum())
+            counts = batch.weight[..., None]
+            total -= float((log_prob(network, batch).mean(0) * counts).sum())
+            count += float((batch.present * counts).sum())
         return total / count
 
     def model(self, weights: dict[str, Tensor] | None = None) -> TwinModel:

@@ -29,6 +29,10 @@ class FitConfig:
         energy_steps: Steps of a path.
         energy_share: Share of gradient steps with paths, once they begin.
         energy_from: Share of the gradient steps after which they begin.
+        propensity_weighting: Steps over which inverse propensity weights of what was delivered are multiplied; 0 weighs
+            all steps alike. See :mod:`twingym.twins.propensity`.
+        recalibrate: Whether cdfs are bent in the end so that they hold for the validation people; see
+            :mod:`twingym.twins.recalibration`.
         seed: Of initial weights, crops and the bootstrap of people.
         threads: Torch threads.
     """
@@ -48,6 +52,8 @@ class FitConfig:
     energy_steps: int = 6
     energy_share: float = 0.25
     energy_from: float = 0.7
+    propensity_weighting: int = 0
+    recalibrate: bool = False
     seed: int = 0
     threads: int = 1
 

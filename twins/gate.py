@@ -16,6 +16,7 @@ from twingym.twins.cohort import Ids
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError
 from twingym.twins.network import TwinNetwork
+from twingym.twins.propensity import propensity_weights
 from twingym.twins.seen import Done, Seen, advance_seen
 from twingym.twins.spec import TwinSpec
 
@@ -36,6 +37,7 @@ class Dataset:
         target: What was observed next, on [-1, 1], (N, T + 1, D).
         present: Which targets were observed, (N, T + 1, D).
         length: Tokens of each course, (N,).
+        weight: How much what each token predicts counts, (N, T + 1); see :mod:`twingym.twins.propensity`.
     """
 
     ids: Ids
@@ -46,22 +48,25 @@ class Dataset:
     target: Tensor
     present: Tensor
     length: Tensor
+    weight: Tensor
 
     def __len__(self) -> int:
         """Return the number of courses."""
         return len(self.ids)
 
 
-def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Dataset:
+def dataset(source: Courses, spec: TwinSpec, view: View | None = None, weighting: int = 0) -> Dataset:
     """Encode the courses of the people that ``view`` lets through.
 
     Args:
         source: Recorded courses.
         spec: The declarations they follow.
         view: Which people may be used; everybody by default.
+        weighting: Steps over which inverse propensity weights are multiplied; 0 weighs everything alike.
 
     Raises:
-        SpecError: If the view leaves nobody, or the columns do not fit the declarations.
+        SpecError: If the view leaves nobody, the columns do not fit the declarations, or weights need propensities that
+            were not recorded.
     """
     rows = np.argsort(source.ids, kind="stable")
     if view is not None:
@@ -96,6 +101,7 @@ def dataset(source: Courses, spec: TwinSpec, view: View | None = None) -> Datase
         target=target,
         present=present,
         length=torch.from_numpy(courses.length + 1),
+        weight=_float(propensity_weights(courses, weighting)) if weighting else torch.ones(present.shape[:2]),
     )
 
 
@@ -136,13 +142,19 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int, late: Tensor | 
         target=cut(data.target),
         present=cut(data.present) * there,
         length=(data.length[rows] - start).clamp(max=steps),
+        weight=cut(data.weight),
     )
 
 
 def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
-    """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut."""
+    """Log likelihood (M, B, T, D) of the segments that :func:`crop` cut, and of what in them was measured."""
     tokens = network.tokens(batch.seen, batch.actions, batch.inputs, batch.traits)
-    return network.log_prob(network.trunk(tokens), tokens, batch.target, batch.present, batch.seen.last)
+    hidden = network.trunk(tokens)
+    scores = network.log_prob(hidden, tokens, batch.target, batch.present, batch.seen.last)
+    if network.measurement is not None:
+        lasts = torch.arange(tokens.shape[1]) < batch.length[:, None]  # after the end nothing can be measured
+        scores = scores + network.measurement.log_prob(hidden, tokens, batch.present) * lasts[..., None]
+    return scores
 
 
 def _after_birth(features: NDArray[np.float64]) -> Tensor:

@@ -8,13 +8,15 @@ to it; all others, and whatever was never seen before (``last`` is NaN, as at bi
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from twingym.twins.discrete_heads import BinaryHead, CountHead, LevelHead
+from twingym.twins.bin_head import QuantileBinHead
+from twingym.twins.discrete_heads import BinaryHead, CategoryHead, CountHead, LevelHead
+from twingym.twins.head import Head
 from twingym.twins.variables import Variable
 
 COMPONENTS = 4
@@ -25,36 +27,12 @@ LOG_SCALE_RANGE = (math.log(0.02), math.log(20.0))
 LEVEL_UNIT = 0.5
 
 
-class Head(Protocol):
-    """The distribution of one variable's next value on the [-1, 1] scale.
-
-    Attributes:
-        width: P.
-    """
-
-    width: int
-
-    def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
-        """Return log densities or probabilities (...) of ``value`` (...) given parameters (..., P)."""
-        ...
-
-    def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
-        """Return P(next <= value), shape (...)."""
-        ...
-
-    def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
-        """Return the value (...) whose cdf first reaches ``u`` (...): a sample, if u is uniform."""
-        ...
-
-    def mean(self, params: Tensor, last: Tensor) -> Tensor:
-        """Return the mean (...) in typical changes (continuous) or levels: what heads are compared by."""
-        ...
-
-
 def head_for(variable: Variable) -> Head | None:
     """Return the head for a variable's kind; none for amounts of events, see twins/amounts.py."""
     if variable.amount_of:
         return None
+    if variable.edges:
+        return QuantileBinHead(variable.to_unit(np.array(variable.edges)).tolist(), variable.unit_change)
     if variable.has_zero_atom:
         return ZeroInflatedHead(variable.unit_change)
     if variable.kind == "continuous":
@@ -65,7 +43,7 @@ def head_for(variable: Variable) -> Head | None:
         return LevelHead(variable.level_count)  # of the first observation; see twins/recurrent.py for all others
     if variable.kind == "count":
         return CountHead(variable.level_count)
-    return LevelHead(variable.level_count)
+    return CategoryHead(variable.level_count)
 
 
 def _mixture(params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,8 +78,11 @@ def _mixture_icdf(params: Tensor, u: Tensor) -> Tensor:
     return 0.5 * (low + high)
 
 
-class ChangeHead:
+class ChangeHead(Head):
     """A mixture of logistics on the change since the last value; mass beyond the bounds sits on them."""
+
+    continuous = True
+    atoms = (-1.0, 1.0)
 
     def __init__(self, unit_change: float) -> None:
         """Use ``unit_change`` (typical change on [-1, 1]) as the unit of the mixture."""
@@ -174,8 +155,11 @@ class RelativeHead(ChangeHead):
         return torch.where(known, torch.nan_to_num(last) + factor.log() / self.rate, LEVEL_UNIT * z)
 
 
-class ZeroInflatedHead:
+class ZeroInflatedHead(Head):
     """An atom at zero (-1 on the scale) and a mixture of logistics on the level above it."""
+
+    continuous = True
+    atoms = (-1.0,)
 
     def __init__(self, unit_change: float) -> None:
         """Use ``unit_change`` (on [-1, 1]) as the unit of the mixture."""

@@ -22,6 +22,7 @@ from twingym.twins.transformer import TransformerConfig
 
 SCHEMA = 1
 WEIGHTS, DESCRIPTION = "twin.safetensors", "twin.json"
+KNOTS = "recalibration."  # before the names of variables whose cdfs are bent, among the tensors
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class TwinModel:
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and description (JSON, with the weights' hash) into ``folder``, atomically."""
         folder.mkdir(parents=True, exist_ok=True)
-        blob = save_tensors({name: tensor.contiguous() for name, tensor in self.network.state_dict().items()})
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        knots = {name: torch.tensor(k, dtype=torch.float64) for name, k in self.network.recalibration.items()}
+        blob = save_tensors(tensors | {KNOTS + name: tensor for name, tensor in knots.items()})
         description = {
             "schema": SCHEMA,
             "sha256": hashlib.sha256(blob).hexdigest(),
@@ -101,8 +104,11 @@ class TwinModel:
             )
         network = TwinNetwork.untrained(spec, config)
         try:
-            network.load_state_dict(load_tensors(blob))
-        except (RuntimeError, safetensors.SafetensorError) as error:
+            tensors = load_tensors(blob)
+            knots = {name: tensors.pop(name).tolist() for name in list(tensors) if name.startswith(KNOTS)}
+            network.load_state_dict(tensors)
+            network.recalibrate({name.removeprefix(KNOTS): values for name, values in knots.items()})
+        except (RuntimeError, ValueError, safetensors.SafetensorError) as error:
             raise WeightsError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
         return cls(network, training)
 

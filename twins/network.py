@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from twingym.twins.backbones import backbone
-from twingym.twins.heads import Head, head_for
+from twingym.twins.errors import SpecError
+from twingym.twins.head import Head
+from twingym.twins.heads import head_for
+from twingym.twins.measurement import Measurement
+from twingym.twins.recalibrated_head import RecalibratedHead
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
@@ -29,12 +33,14 @@ class TwinNetwork(nn.Module):
     """
 
     units: Tensor
+    recalibration: Mapping[str, Sequence[float]]
 
     def __init__(self, spec: TwinSpec, config: TransformerConfig) -> None:
         """Build an untrained network for ``spec``."""
         super().__init__()
         self.spec, self.config = spec, config
-        self.distributions: tuple[Head | None, ...] = tuple(head_for(v) for v in spec.modelled)
+        self.distributions: tuple[Head | None, ...]
+        self.recalibrate({})
         self.layout = TokenLayout(spec)
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
         self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
@@ -60,6 +66,9 @@ class TwinNetwork(nn.Module):
             self.wide_told = nn.ModuleList(
                 _linear_from(start, told, paths * width) for told, width in zip(earlier[1:], widths[1:], strict=True)
             )
+        self.measurement = None
+        if any(v.intermittent for v in spec.modelled):
+            self.measurement = Measurement(spec, config.width, self.layout.width)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
@@ -68,6 +77,22 @@ class TwinNetwork(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return cls(spec, config)
+
+    def recalibrate(self, recalibration: Mapping[str, Sequence[float]]) -> None:
+        """Bend the cdfs of variables by name through these knots, and of no others.
+
+        Raises:
+            SpecError: If a variable is unknown or not continuous, or knots do not rise from 0 to 1.
+        """
+        names = [v.name for v in self.spec.modelled]
+        heads = [head_for(v) for v in self.spec.modelled]
+        for name, knots in recalibration.items():
+            head = heads[names.index(name)] if name in names else None
+            if head is None:
+                raise SpecError(f"recalibration of {name!r}; allowed: variables with a head, of {', '.join(names)}.")
+            heads[names.index(name)] = RecalibratedHead(head, knots)
+        self.recalibration = {name: tuple(knots) for name, knots in recalibration.items()}
+        self.distributions = tuple(heads)
 
     def tokens(self, seen: Seen, actions: Tensor, inputs: Tensor, traits: Tensor) -> Tensor:
         """Fuse what was seen, done and taken in during one step into one token each; see :class:`TokenLayout`."""
@@ -81,7 +106,7 @@ class TwinNetwork(nn.Module):
         """
         if k in self.recurrent + self.amounts:
             return drawn[..., :0]
-        parts = [drawn]
+        parts = [drawn, *self.layout.categories(drawn)]
         for j in self.layout.counted:
             if j < k:
                 value = drawn[..., j, None]
@@ -247,7 +272,7 @@ class TwinNetwork(nn.Module):
             return heads.params(features, k, told) + self._shared(k, linear, told)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
-        born = torch.isnan(last).any()
+        born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
             effects = [self._effect(params(k, drawn), tokens).T for k in self._affected]  # (B, M) each
             factors = self.events.factors(torch.stack(effects, dim=-1))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from twingym.twins.errors import SpecError
 from twingym.twins.gate import Dataset
-from twingym.twins.heads import ChangeHead, Head
+from twingym.twins.head import Head
 from twingym.twins.network import TwinNetwork
 
 PATHS = 2  # the fewest that an energy score can be estimated from
@@ -35,6 +35,12 @@ def check_rehearsable(network: TwinNetwork, steps: int, tokens: int) -> None:
         raise SpecError(
             f"energy_weight: {', '.join(counted)} are counts or amounts that are often zero; paths are rehearsed where "
             "all variables are continuous, binary or categorical. Set energy_weight to 0."
+        )
+    if network.measurement is not None:
+        names = [network.spec.modelled[k].name for k in network.measurement.columns]
+        raise SpecError(
+            f"energy_weight: {', '.join(names)} are not measured at every step, and paths are held against what was "
+            "recorded at each. Set energy_weight to 0."
         )
     if not 1 <= steps <= tokens - 2:
         raise SpecError(
@@ -123,7 +129,7 @@ def reparameterised(head: Head, params: Tensor, u: Tensor, last: Tensor) -> Tens
     """
     with torch.no_grad():
         value = head.icdf(params, u, last)
-        if not isinstance(head, ChangeHead):
+        if not head.continuous:
             return value
         density = head.log_prob(params, value, last).exp()
     below = head.cdf(params, value, last)

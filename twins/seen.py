@@ -75,8 +75,9 @@ class Seen(Tensors):
 
     @property
     def last(self) -> Tensor:
-        """Last observed values, NaN at birth, (..., D): what heads predict changes from."""
-        return torch.where(self.birth[..., None] > 0, torch.nan, self.value)
+        """Last observed values, NaN where there are none yet, (..., D): what heads predict changes from."""
+        never = (self.birth[..., None] > 0) | (self.age > self.tenure[..., None])
+        return torch.where(never, torch.nan, self.value)
 
 
 def advance_seen(seen: Seen, value: Tensor, present: Tensor, units: Tensor, done: Done) -> Seen:

@@ -163,7 +163,9 @@ class TwinSpec:
         """Rebuild a spec from :meth:`to_json`."""
 
         def variables(entries: list[dict[str, Any]]) -> tuple[Variable, ...]:
-            return tuple(Variable(**{**e, "levels": tuple(e["levels"])}) for e in entries)
+            return tuple(
+                Variable(**{**e, "levels": tuple(e["levels"]), "edges": tuple(e.get("edges", ()))}) for e in entries
+            )
 
         return cls(
             traits=variables(data["traits"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from twingym.twins.seen import TRACES, Seen
 from twingym.twins.spec import CHANGE_CLIP, VALUE_GAIN, TwinSpec
@@ -39,7 +39,8 @@ class TokenLayout:
         actions = spec.encode_actions(np.zeros((1, len(spec.interventions))), ones).shape[-1]
         inputs = spec.encode_inputs(np.zeros((1, len(spec.inputs)))).shape[-1]
         self._traits = int(spec.encode_traits(ones).shape[-1])
-        before = 4 * len(spec.modelled) + memory + 1
+        self._categories = [(k, len(v.levels)) for k, v in enumerate(spec.modelled) if v.kind == "categorical"]
+        before = 4 * len(spec.modelled) + sum(levels for _, levels in self._categories) + memory + 1
         traces = 2 * len(TRACES) * spec.amounts
         self.width = before + int(actions) + 3 * levels + traces + int(inputs) + self._traits
         self._marks = [before + column for column in spec.choice_columns]
@@ -56,6 +57,7 @@ class TokenLayout:
             seen.present,
             0.3 * torch.log1p(seen.age),
             0.5 * seen.change.clamp(-CHANGE_CLIP, CHANGE_CLIP),
+            *self.categories(seen.value),
             *self.memory(seen),
             seen.birth[..., None],
             actions,
@@ -68,6 +70,14 @@ class TokenLayout:
             traits.expand(*actions.shape[:-1], traits.shape[-1]),
         ]
         return torch.cat(parts, dim=-1)
+
+    def categories(self, value: Tensor) -> list[Tensor]:
+        """One-hot levels of the categorical variables among the first values (..., k): their order means nothing."""
+        return [
+            nn.functional.one_hot(((value[..., k] + 1.0) * 0.5 * (levels - 1)).round().long(), levels).to(value.dtype)
+            for k, levels in self._categories
+            if k < value.shape[-1]
+        ]
 
     def memory(self, seen: Seen) -> list[Tensor]:
         """Whether there were any in the last step, totals, rates so far, steps since the last, tenure; or nothing."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ _READERS: dict[str, frozenset[str]] = {
     "auditor": frozenset({"auditor"}),
 }
 MAX_LEVELS = 64
+MAX_BINS = 256
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Variable:
             interventions and inputs multiply them in their own step only. Zero where nothing was counted.
         relative: For positive amounts on a plain log scale: what is predicted is growth relative to the last value. It
             often is nearly normal, where its logarithm is not.
+        edges: For continuous values of any shape: where they are parted into bins, in ``unit``, rising between ``low``
+            and ``high``; a twin model gives each bin and both bounds a probability. See :meth:`binned`.
+        intermittent: Whether it is not measured at every step: it then is NaN, in the courses of a reference too.
+            Policies see a neutral value and, in a column of its own, whether it was measured; rewards, costs and
+            bookkeeping see NaN. A twin model learns when it is measured. Where steps have different lengths, declare
+            the time since the last one as an input on a log scale.
         about: One sentence for people.
     """
 
@@ -74,6 +82,8 @@ class Variable:
     recurrent: bool = False
     amount_of: str = ""
     relative: bool = False
+    edges: tuple[float, ...] = ()
+    intermittent: bool = False
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -124,6 +134,18 @@ class Variable:
             raise refuse("amount_of", self.amount_of, "only on continuous variables on a log scale from 0")
         if self.relative and (self.scale != "log" or self.low <= 0.0 or self.scaling.knee != self.low):
             raise refuse("relative", self.relative, "only on a log scale with low > 0 and knee = low")
+        if self.intermittent and (self.kind == "event" or self.absorbing or self.recurrent or self.amount_of):
+            raise refuse(
+                "intermittent", self.intermittent, "not on events, and not with absorbing, recurrent, amount_of"
+            )
+        if self.edges:
+            if self.kind != "continuous" or self.relative or self.amount_of:
+                raise refuse(
+                    "edges", self.edges, "only on continuous variables that are neither relative nor amount_of"
+                )
+            ends = (self.low, *self.edges, self.high)
+            if not all(a < b for a, b in pairwise(ends)):
+                raise refuse("edges", self.edges, f"rising numbers of {self.unit or '1'} between low and high")
 
     @cached_property
     def scaling(self) -> Scale:
@@ -138,6 +160,28 @@ class Variable:
     def from_unit(self, unit: Floats) -> Floats:
         """Map [-1, 1], any shape, to physical values."""
         return self.scaling.from_unit(unit)
+
+    def binned(self, values: Floats | None = None, bins: int = 64) -> Variable:
+        """Return the variable with ``edges``, which makes a twin model predict bins.
+
+        Args:
+            values: Recorded values, any shape, whose quantiles part the bins; NaN and values on the bounds do not
+                count. Without them the bins are equally wide on the declared scale.
+            bins: How many; fewer where quantiles coincide.
+
+        Raises:
+            SpecError: If there is nothing to part, or the variable cannot have bins.
+        """
+        if not 2 <= bins <= MAX_BINS:
+            raise SpecError(f"variable {self.name!r}: bins is {bins}; allowed: 2 to {MAX_BINS}.")
+        if values is None:
+            edges = self.from_unit(np.linspace(-1.0, 1.0, bins + 1)[1:-1])
+        else:
+            inside = values[(values > self.low) & (values < self.high)]
+            if len(inside) == 0:
+                raise SpecError(f"variable {self.name!r}: no recorded value is between its bounds; record some.")
+            edges = np.unique(np.quantile(inside, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+        return replace(self, edges=tuple(float(edge) for edge in edges))
 
     def seen_by(self, reader: Audience) -> bool:
         """Whether ``reader`` may look at this variable."""
