@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,21 @@ from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import SpecError
 from twingym.twins.model import TwinModel, write_atomically
 
-CARD = "card.json"
+CARD, PAGE = "card.json", "card.md"
 SCHEMA = 1
+LIMITS = (
+    "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; a policy that was "
+    "trained in it is judged on the reference before anything is claimed."
+)
 NOTE = "The reference is itself a model; nothing here is for treatment decisions."
 
 
 def card(
-    scenario: Scenario, model: TwinModel, report: Mapping[str, Any], recomputed: Mapping[str, Any]
+    scenario: Scenario,
+    model: TwinModel,
+    report: Mapping[str, Any],
+    recomputed: Mapping[str, Any] | None,
+    judge: str = "reference",
 ) -> dict[str, Any]:
     """Put a fidelity report and what the model was fitted on into one record.
 
@@ -26,19 +34,24 @@ def card(
         scenario: Whose model it is.
         model: The twin model.
         report: From :func:`~twingym.evaluation.fidelity.fidelity`.
-        recomputed: The same with little effort, which tests repeat from the shipped weights.
+        recomputed: The same with little effort, which tests repeat from the shipped weights; None if it was not asked.
+        judge: What the model was compared with.
 
     Raises:
         SpecError: If the scenario has no fidelity plan.
     """
-    if scenario.fidelity is None:
+    plan = scenario.fidelity
+    if plan is None:
         raise SpecError(f"scenario {scenario.id!r}: fidelity is None; a card needs a fidelity plan.")
-    checks = bars(report, scenario.fidelity)
+    checks = bars(report, plan)
     return {
         "schema": SCHEMA,
         "scenario": scenario.id,
         "world": scenario.world_fingerprint(),
         "note": NOTE,
+        "judge": judge,
+        "variable": plan.variable,
+        "step": f"{scenario.dt:g} {scenario.dt_unit}",
         "training": model.training,
         "parameters": sum(p.numel() for p in model.network.parameters()),
         "report": report,
@@ -49,10 +62,75 @@ def card(
 
 
 def write_card(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write a card beside the weights, atomically; returns its path."""
+    """Write a card as JSON and as a page, each atomically; returns the path of the JSON."""
     path = folder / CARD
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False, default=float) + "\n").encode())
+    write_atomically(folder / PAGE, page(content).encode())
     return path
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """Return a card as Markdown: what was measured, on whom, which bars were missed, and what the model is not for."""
+    missed = [row for row in content["bars"] if not row["cleared"]]
+    said = (
+        f"{len(missed)} of {len(content['bars'])} bars missed" if missed else f"all {len(content['bars'])} bars cleared"
+    )
+    parts = [
+        f"# Card of the twin model of {content['scenario']}",
+        f"Judged by: **{content['judge']}**, on held-out people. {said[0].upper()}{said[1:]}. "
+        f"{content['parameters']:,} parameters; a step is {content['step']}.",
+        *(f"- Missed: {row['check']} is {row['value']:.3g}, wanted {row['bar']}." for row in missed),
+        "## Bars",
+        _table(
+            ("check", "value", "bar", "cleared"),
+            [(r["check"], f"{r['value']:.3g}", r["bar"], "yes" if r["cleared"] else "**no**") for r in content["bars"]],
+        ),
+    ]
+    block = content["report"].get("calibration")
+    parts += _calibrated(block, content["variable"]) if block else ["## Calibration", "Not computed: quick form."]
+    values = content["report"].get("policies")
+    parts += _valued(values) if values else ["## Policies", "Not computed: quick form."]
+    parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _calibrated(block: Mapping[str, Any], variable: str) -> list[str]:
+    """Coverage, scores and groups by steps ahead."""
+    rows, named = [], [f"{float(level):.0%}" for level in next(iter(block["variables"][variable].values()))["coverage"]]
+    for name, by_step in block["variables"].items():
+        for step, found in by_step.items():
+            shares = [f"{share:.3f}" for share, _, _ in found["coverage"].values()]
+            ratio = "" if found["variance_ratio"] is None else f"{found['variance_ratio']:.2f}"
+            rows.append((name, step, f"{found['crps']:.4g}", *shares, f"{found['ks']:.3f}", ratio))
+    groups = [
+        (trait, level, step, str(found["people"]), f"{found['crps']:.4g}", *(f"{c[0]:.3f}" for c in shares.values()))
+        for trait, levels in block["groups"].items()
+        for level, by_step in levels.items()
+        for step, found in by_step.items()
+        if (shares := found["coverage"])
+    ]
+    energy = ", ".join(f"{step}: {score:.3f}" for step, score in block["energy"].items())
+    return [
+        "## Calibration",
+        f"{block['people']:,} people, {block['samples']} futures each. Coverage by level, Kolmogorov's distance of the "
+        "ranks from uniform, and the variance of futures over that of what happened.",
+        _table(("variable", "steps ahead", "CRPS", *named, "KS", "variance ratio"), rows),
+        f"Energy score of the joint state, in standard deviations, by steps ahead: {energy}.",
+        f"### Groups: {variable}",
+        _table(("trait", "group", "steps ahead", "people", "CRPS", *named), groups),
+    ]
+
+
+def _valued(block: Mapping[str, Any]) -> list[str]:
+    """Values of policies under both."""
+    rows = [(name, *(f"{value:.4g}" for value in numbers)) for name, numbers in block["values"].items()]
+    return ["## Policies", _table(("policy", "twin model", "judge", "standard error"), rows)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

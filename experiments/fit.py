@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.envs.behaviour import collect
-from twingym.evaluation.fidelity import QUICK, bars, fidelity
-from twingym.evaluation.model_card import card, write_card
+from twingym.evaluation.model_card import write_card
+from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
@@ -25,7 +23,6 @@ from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
 
-SNAPSHOTS = "policies"
 STEPS = 3_500_000  # of long courses
 MOST_HELD_OUT = 2_000  # people; they are judged after every epoch
 
@@ -103,7 +100,7 @@ def fit(args: Args) -> TwinModel:
     model.save(folder)
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
     if args.card and scenario.reference is not None and scenario.fidelity is not None:
-        judge(scenario, model, folder, console)
+        write_card(folder, judged(scenario, model, console))
     return model
 
 
@@ -124,24 +121,6 @@ def one_ahead(record: Callable[[int], Courses], epochs: int, other: ThreadPoolEx
         return this.result()
 
     return recorded
-
-
-def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
-    """Return the trained policies that ship with a scenario's weights, by name: what its twin model is judged on."""
-    return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
-
-
-def judge(scenario: Scenario, model: TwinModel, folder: Path, console: Console) -> None:
-    """Compute the card of a model, write it beside the weights and print the bars."""
-    assert scenario.fidelity is not None
-    with console.status("comparing with the reference"):
-        report = fidelity(scenario, model, policies=snapshots(scenario))
-        again = fidelity(scenario, model, QUICK, values=False)
-    write_card(folder, card(scenario, model, report, again))
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against reference")
-    for row in bars(report, scenario.fidelity).itertuples():
-        table.add_row(str(row.check), f"{row.value:.3f}", str(row.bar), "ok" if row.cleared else "[red]missed[/red]")
-    console.print(table)
 
 
 def run(args: Args) -> None:

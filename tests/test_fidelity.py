@@ -11,7 +11,7 @@ from twingym.evaluation.fidelity import CLOSE_PAIRS_BAR, PAIRS_BAR, QUICK, TAU_B
 from twingym.evaluation.model_card import read_card
 from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.replay import record
-from twingym.experiments.fit import snapshots
+from twingym.experiments.card import snapshots
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import FitConfig, TwinModel, fit_twin, people
