@@ -15,8 +15,11 @@ from twingym.evaluation.courses import Courses
 from twingym.evaluation.doubt import doubt
 from twingym.evaluation.effect import effects
 from twingym.evaluation.forecast import forecast_skill
+from twingym.evaluation.model_fairness import model_fairness
 from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.rollout import evaluate
+from twingym.evaluation.two_sample import LEVEL as REJECTED
+from twingym.evaluation.two_sample import two_sample
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people
@@ -31,6 +34,7 @@ EVERYBODY_BAR, GROUP_BAR = 0.02, 0.05  # coverage from its level, at any level a
 TAU_BAR, PAIRS_BAR, CLOSE_PAIRS_BAR = 0.9, 20, 6
 REGRET_BAR, POLICIES_BAR = 0.05, 12
 DOUBT_BAR = 0.3
+FAIRNESS_PEOPLE = 1000  # at least, so that groups hold 200
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Effort:
         calibration_people: Held-out people whose forecasts calibration is judged on, one forecast each: coverage is
             known to 0.8 points at the level of 50 % with as many as this.
         calibration_samples: Futures of each; few do, since calibration does not depend on how many.
+        window_people: Held-out people of the two-sample scores.
     """
 
     people: int | None = None
@@ -57,6 +62,7 @@ class Effort:
     policy_seeds: int = 1
     calibration_people: int = 4000
     calibration_samples: int = 24
+    window_people: int = 1200
 
 
 # What default tests recompute from the shipped weights.
@@ -80,7 +86,7 @@ def fidelity(
         effort: How much to simulate.
         policies: Further policies for the policy-value block, by name.
         seed: Of courses and luck.
-        values: Whether to judge policy values, drift and calibration too, the slowest blocks.
+        values: Whether to judge policy values, drift, calibration and two-sample scores too, the slowest blocks.
 
     Raises:
         SpecError: If the scenario has no reference or no plan.
@@ -106,6 +112,9 @@ def fidelity(
         report["drift"] = drift(scenario, plan, dynamics, count, seed)
         many = people("test", effort.calibration_people)
         report["calibration"] = calibration(scenario, plan, dynamics, many, seed, effort.calibration_samples)
+        everybody, calibrated = people("test", max(plan.policy_people, FAIRNESS_PEOPLE)), report["calibration"]
+        report["fairness"] = model_fairness(scenario, plan, dynamics, everybody, seed, calibrated)
+        report["two_sample"] = two_sample(scenario, dynamics, people("test", effort.window_people), seed)
     return report
 
 
@@ -160,6 +169,10 @@ def bars(report: Mapping[str, Any], plan: FidelityPlan) -> pd.DataFrame:
         if groups is not None:
             name = f"coverage from its level, groups of {LEAST_GROUP} or more, worst"
             rows.append((name, groups, f"<= {GROUP_BAR}", groups <= GROUP_BAR))
+    if "two_sample" in report:
+        same, mixed = (report["two_sample"][control]["p"] for control in ("positive", "negative"))
+        rows.append(("two-sample test, reference against itself", same, f"p > {REJECTED}", same > REJECTED))
+        rows.append(("two-sample test, a world without memory", mixed, f"p <= {REJECTED}", mixed <= REJECTED))
     return pd.DataFrame(rows, columns=["check", "value", "bar", "cleared"])
 
 

@@ -89,6 +89,10 @@ def page(content: Mapping[str, Any]) -> str:
     ]
     block = content["report"].get("calibration")
     parts += _calibrated(block, content["variable"]) if block else ["## Calibration", "Not computed: quick form."]
+    gaps = content["report"].get("fairness")
+    parts += _fair(gaps) if gaps else ["## Fairness of the model", "Not computed: quick form."]
+    windows = content["report"].get("two_sample")
+    parts += _told_apart(windows) if windows else ["## Two-sample scores", "Not computed: quick form."]
     values = content["report"].get("policies")
     parts += _valued(values) if values else ["## Policies", "Not computed: quick form."]
     parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
@@ -119,6 +123,40 @@ def _calibrated(block: Mapping[str, Any], variable: str) -> list[str]:
         f"Energy score of the joint state, in standard deviations, by steps ahead: {energy}.",
         f"### Groups: {variable}",
         _table(("trait", "group", "steps ahead", "people", "CRPS", *named), groups),
+    ]
+
+
+def _fair(block: Mapping[str, Any]) -> list[str]:
+    """Errors of values by group, and the worst gaps."""
+    errors = [
+        (trait, level, f"{value:.3g} ({low:.3g} to {high:.3g})")
+        for trait, levels in block["value_error"].items()
+        for level, (value, low, high) in levels.items()
+    ]
+    worst = [
+        (trait, *("too few people" if gap is None else f"{gap:.3g}" for gap in gaps.values()))
+        for trait, gaps in block["worst"].items()
+    ]
+    return [
+        "## Fairness of the model",
+        "Value of the baseline on the twin model minus the judge's, by group, with 95 % intervals over people.",
+        _table(("trait", "group", "error of the value"), errors),
+        "Largest gaps between groups, over all horizons.",
+        _table(("trait", "CRPS, share of the smaller", "coverage of 90 %", "value"), worst),
+    ]
+
+
+def _told_apart(block: Mapping[str, Any]) -> list[str]:
+    """Two-sample scores beside their controls."""
+    measures = ("mmd", "p", "discriminative", "autocorrelation", "cross_correlation")
+    named = {"twin": "twin model", "positive": "reference, other people", "negative": "reference without memory"}
+    rows = [(told, *(f"{block[name][measure]:.3g}" for measure in measures)) for name, told in named.items()]
+    return [
+        "## Two-sample scores",
+        f"Windows of {block['people']} people on each side, of {', '.join(block['channels'])}, against the reference: "
+        "squared maximum mean discrepancy and its p-value, accuracy of a classifier less one half, and errors of "
+        "correlations.",
+        _table(("windows of", "MMD²", *measures[1:]), rows),
     ]
 
 

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from twingym.envs.behaviour import collect
-from twingym.evaluation.model_card import write_card
+from twingym.evaluation.model_card import CARD, read_card, write_card
+from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, people
 from twingym.twins.courses import Courses
-from twingym.twins.errors import RunExistsError
+from twingym.twins.errors import RunExistsError, SpecError, WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
 
+REFUSED = "refused"  # where a model is kept that was worse than the one it was to replace
 STEPS = 3_500_000  # of long courses
 MOST_HELD_OUT = 2_000  # people; they are judged after every epoch
 
@@ -56,6 +60,8 @@ class Args:
     """Torch threads; more than one only pays on idle cores."""
     replace: bool = False
     """Replace weights that are there already."""
+    even_if_worse: bool = False
+    """Replace them by a model that misses bars which the old one cleared, or forecasts clearly worse."""
     card: bool = True
     """Compare the model with the reference afterwards and write its card."""
 
@@ -65,6 +71,7 @@ def fit(args: Args) -> TwinModel:
 
     Raises:
         RunExistsError: If weights exist and ``replace`` was not asked for.
+        SpecError: If the new model is worse than the one that it was to replace; it is kept aside.
     """
     scenario, console = get(args.env), Console()
     folder = args.out or weights_folder(scenario)
@@ -73,7 +80,7 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    config = settings(args, scenario)
+    config, previous = settings(args, scenario), standing(folder, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)
     per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
@@ -97,11 +104,46 @@ def fit(args: Args) -> TwinModel:
             model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
-    model.save(folder)
+    judgeable = scenario.reference is not None and scenario.fidelity is not None
+    content = judged(scenario, model, console) if args.card and judgeable else None
+    against = [] if previous is None or args.even_if_worse else objections(scenario, previous, model, folder, content)
+    place = free_folder(folder / REFUSED) if against else folder
+    model.save(place)
+    if content is not None:
+        write_card(place, content)
+    if against:
+        raise SpecError(
+            f"the new twin model stays out of {folder}: {'; '.join(against)}. It is kept in {place}; pass "
+            "--even-if-worse to replace the old one all the same."
+        )
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
-    if args.card and scenario.reference is not None and scenario.fidelity is not None:
-        write_card(folder, judged(scenario, model, console))
     return model
+
+
+def standing(folder: Path, scenario: Scenario) -> TwinModel | None:
+    """Return the model that is to be replaced; None if there is none that people of this world could move by."""
+    try:
+        return TwinModel.load(folder, scenario.world_fingerprint())
+    except WeightsError:
+        return None
+
+
+def objections(
+    scenario: Scenario, old: TwinModel, new: TwinModel, folder: Path, content: Mapping[str, Any] | None
+) -> list[str]:
+    """Return why a new model should not take the place of the old one in ``folder``; nothing can be said unjudged."""
+    if scenario.reference is None or scenario.fidelity is None:
+        return []
+    found = clearly_worse(paired_skill(scenario, scenario.fidelity, old, new))
+    if content is not None and (folder / CARD).is_file():
+        found = lost_bars(read_card(folder), content) + found
+    return found
+
+
+def free_folder(folder: Path) -> Path:
+    """Return ``folder``, or the first of it with a number that does not exist."""
+    numbered = (folder.with_name(f"{folder.name}_{n}") for n in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
 
 
 def settings(args: Args, scenario: Scenario) -> FitConfig:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twingym.evaluation.calibration import LEVELS, calibration, worst_coverage
+from twingym.evaluation.model_fairness import model_fairness
 from twingym.evaluation.scores import energy_score
 from twingym.scenarios import get
 from twingym.twins import people
@@ -70,3 +71,17 @@ def test_the_energy_score_sees_how_variables_go_together():
     right = random.normal(size=(20, 4000, 2)) @ mixing.T
     margins = random.normal(size=(20, 4000, 2))  # each variable right, their correlation lost
     assert energy_score(right, truth).mean() < energy_score(margins, truth).mean() - 0.01
+
+
+def test_a_group_that_the_model_serves_worse_is_named(glucose):
+    scenario, plan = glucose
+    plan = dataclasses.replace(plan, policy_steps=24)
+    block = calibration(scenario, plan, scenario.reference(), people("test", 700), 3, 10)
+    same = model_fairness(scenario, plan, scenario.reference(), people("test", 700), 3, block)
+    assert same["worst"]["weight_band"]["value"] == 0.0
+    for found in block["groups"]["weight_band"]["light"].values():
+        found["crps"] *= 3.0
+    worse = model_fairness(scenario, plan, Dulled(scenario.reference(), 0.3), people("test", 700), 3, block)
+    assert worse["worst"]["weight_band"]["crps"] > 1.0
+    value, low, high = worse["value_error"]["weight_band"]["light"]
+    assert low < value < high
