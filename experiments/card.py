@@ -11,6 +11,7 @@ from rich.table import Table
 
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.evaluation.fidelity import QUICK, fidelity
+from twingym.evaluation.judge import judged_by
 from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
@@ -31,6 +32,9 @@ class Args:
     """Folder of the twin model; default: the scenario's own."""
     out: Path | None = None
     """Folder of card.json and card.md; default: beside the weights."""
+    against: str | None = None
+    """Who judges: reference, or challenger (another backbone in the folder of the weights); the reference if there is
+    one."""
     quick: bool = False
     """Few people, and neither policies nor calibration."""
     replace: bool = False
@@ -43,7 +47,7 @@ def run(args: Args) -> None:
     Raises:
         RunExistsError: If a card exists and ``replace`` was not asked for.
         WeightsError: If there is no twin model, or one of something else.
-        SpecError: If the scenario has no reference or no fidelity plan.
+        SpecError: If the scenario has no fidelity plan, or not the judge that was asked for.
     """
     scenario, console = get(args.env), Console()
     folder = args.weights or weights_folder(scenario)
@@ -51,7 +55,7 @@ def run(args: Args) -> None:
     if (out / CARD).exists() and not args.replace:
         raise RunExistsError(f"{out / CARD} exists; pass --replace to write it again, or --out for another folder.")
     model = TwinModel.load(folder, scenario.world_fingerprint())
-    write_card(out, judged(scenario, model, console, quick=args.quick))
+    write_card(out, judged(scenario, model, console, quick=args.quick, against=args.against, weights=folder))
     console.print(f"card: {out / PAGE}")
 
 
@@ -60,17 +64,34 @@ def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
     return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
 
 
-def judged(scenario: Scenario, model: TwinModel, console: Console, *, quick: bool = False) -> dict[str, Any]:
+def judged(
+    scenario: Scenario,
+    model: TwinModel,
+    console: Console,
+    *,
+    quick: bool = False,
+    against: str | None = None,
+    weights: Path | None = None,
+) -> dict[str, Any]:
     """Compute the card of a model and print its bars.
 
+    Args:
+        scenario: Whose model.
+        model: The twin model.
+        console: Where to print.
+        quick: Whether to leave out all that takes long.
+        against: Who judges; see :func:`~twingym.evaluation.judge.judged_by`.
+        weights: Folder of the model, in which a challenger lies too.
+
     Raises:
-        SpecError: If the scenario has no reference or no fidelity plan.
+        SpecError: If the scenario has no fidelity plan, or not the judge that was asked for.
     """
-    with console.status("comparing with the reference"):
-        again = fidelity(scenario, model, QUICK, values=False)
-        report = again if quick else fidelity(scenario, model, policies=snapshots(scenario))
-    content = card(scenario, model, report, again)
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against reference")
+    judge, world = judged_by(scenario, against, weights)
+    with console.status(f"comparing with the {judge}"):
+        again = fidelity(world, model, QUICK, values=False)
+        report = again if quick else fidelity(world, model, policies=snapshots(scenario))
+    content = card(scenario, model, report, again, judge)
+    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against {judge}")
     for row in content["bars"]:
         table.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
     console.print(table)

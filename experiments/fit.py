@@ -7,24 +7,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
 
 from twingym.envs.behaviour import collect
+from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.model_card import CARD, read_card, write_card
 from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
-from twingym.twins.cohort import Ids, people
+from twingym.twins.cohort import Ids, Split, people
 from twingym.twins.courses import Courses
 from twingym.twins.errors import RunExistsError, SpecError, WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
+from twingym.twins.transformer import TransformerConfig
 
 REFUSED = "refused"  # where a model is kept that was worse than the one it was to replace
 STEPS = 3_500_000  # of long courses
@@ -60,6 +62,8 @@ class Args:
     """Torch threads; more than one only pays on idle cores."""
     replace: bool = False
     """Replace weights that are there already."""
+    challenger: Literal["gru", "mlp"] | None = None
+    """Fit a second judge instead: this backbone, on other people, into the folder's ``challenger``."""
     even_if_worse: bool = False
     """Replace them by a model that misses bars which the old one cleared, or forecasts clearly worse."""
     card: bool = True
@@ -75,17 +79,19 @@ def fit(args: Args) -> TwinModel:
     """
     scenario, console = get(args.env), Console()
     folder = args.out or weights_folder(scenario)
+    folder = folder / CHALLENGER if args.challenger else folder
     if (folder / WEIGHTS).exists() and not args.replace:
         raise RunExistsError(
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
+    network = TransformerConfig(backbone=args.challenger) if args.challenger else None
     config, previous = settings(args, scenario), standing(folder, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)
     per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
-    learners = people("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)))
-    held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT))
+    learners = others("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)), args.challenger)
+    held_out = others("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT), args.challenger)
 
     def record(ids: Ids) -> Courses:
         return collect(scenario, ids, config.seed, horizon=horizon)
@@ -101,11 +107,11 @@ def fit(args: Args) -> TwinModel:
     with ThreadPoolExecutor(max_workers=1) as other:
         fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
         try:
-            model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
+            model = fit_twin(source, spec, folder, config, network, fresh=fresh, progress=True)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
     judgeable = scenario.reference is not None and scenario.fidelity is not None
-    content = judged(scenario, model, console) if args.card and judgeable else None
+    content = judged(scenario, model, console) if args.card and judgeable and not args.challenger else None
     against = [] if previous is None or args.even_if_worse else objections(scenario, previous, model, folder, content)
     place = free_folder(folder / REFUSED) if against else folder
     model.save(place)
@@ -144,6 +150,11 @@ def free_folder(folder: Path) -> Path:
     """Return ``folder``, or the first of it with a number that does not exist."""
     numbered = (folder.with_name(f"{folder.name}_{n}") for n in count(2))
     return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def others(split: Split, number: int, challenger: str | None) -> Ids:
+    """Return the first people of a split, or as many after them for a challenger."""
+    return people(split, 2 * number)[number:] if challenger else people(split, number)
 
 
 def settings(args: Args, scenario: Scenario) -> FitConfig:

@@ -57,7 +57,6 @@ PLAN = FidelityPlan(
         "basal-bolus 900": ("basal_bolus", {"carb_factor": 900.0}),
         "low-glucose suspend": ("low_glucose_suspend", {}),
         "PID": ("pid", {}),
-        "closed loop": ("closed_loop", {}),
     },
     metric="time_in_range",
     tolerance=0.03,

@@ -6,10 +6,11 @@ from threading import Event
 
 import pytest
 
+from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.replacement import lost_bars
 from twingym.experiments.cli import main
-from twingym.experiments.fit import one_ahead
-from twingym.twins.model import digest
+from twingym.experiments.fit import one_ahead, others
+from twingym.twins.model import TwinModel, digest
 
 
 def test_the_next_epoch_is_recorded_while_one_is_learned_from() -> None:
@@ -91,3 +92,12 @@ def test_bars_that_would_be_lost_are_named():
         "check 0 is 0.5, wanted <= 1, which the old one cleared"
     ]
     assert lost_bars(card(False, False, True), card(True, True, True)) == []
+
+
+def test_a_challenger_learns_from_other_people_with_another_backbone(nudge):
+    words = ("--epochs", "1", "--batches", "1", "--challenger", "gru")
+    assert run_fit(nudge, *words) == 0
+    fitted = TwinModel.load(nudge.parent / "nudge_twin" / CHALLENGER)
+    assert fitted.network.config.backbone == "gru"
+    mine, theirs = others("train", 50, None), others("train", 50, "gru")
+    assert not set(mine) & set(theirs)
