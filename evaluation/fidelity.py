@@ -18,6 +18,7 @@ from twingym.evaluation.forecast import forecast_skill
 from twingym.evaluation.model_fairness import model_fairness
 from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.rollout import evaluate
+from twingym.evaluation.shift import shift
 from twingym.evaluation.two_sample import LEVEL as REJECTED
 from twingym.evaluation.two_sample import two_sample
 from twingym.scenarios.fidelity_plan import FidelityPlan
@@ -34,6 +35,7 @@ EVERYBODY_BAR, GROUP_BAR = 0.02, 0.05  # coverage from its level, at any level a
 TAU_BAR, PAIRS_BAR, CLOSE_PAIRS_BAR = 0.9, 20, 6
 REGRET_BAR, POLICIES_BAR = 0.05, 12
 DOUBT_BAR = 0.3
+SHIFT_PEOPLE, SHIFT_SAMPLES = 300, 20
 FAIRNESS_PEOPLE = 1000  # at least, so that groups hold 200
 
 
@@ -114,6 +116,7 @@ def fidelity(
         report["calibration"] = calibration(scenario, plan, dynamics, many, seed, effort.calibration_samples)
         everybody, calibrated = people("test", max(plan.policy_people, FAIRNESS_PEOPLE)), report["calibration"]
         report["fairness"] = model_fairness(scenario, plan, dynamics, everybody, seed, calibrated)
+        report["shift"] = shift(scenario, plan, dynamics, people("test", SHIFT_PEOPLE), seed, SHIFT_SAMPLES)
         report["two_sample"] = two_sample(scenario, dynamics, people("test", effort.window_people), seed)
     return report
 

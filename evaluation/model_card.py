@@ -91,6 +91,8 @@ def page(content: Mapping[str, Any]) -> str:
     parts += _calibrated(block, content["variable"]) if block else ["## Calibration", "Not computed: quick form."]
     gaps = content["report"].get("fairness")
     parts += _fair(gaps) if gaps else ["## Fairness of the model", "Not computed: quick form."]
+    shifted = content["report"].get("shift")
+    parts += _shifted(shifted) if shifted else ["## Shift", "Not computed: quick form."]
     windows = content["report"].get("two_sample")
     parts += _told_apart(windows) if windows else ["## Two-sample scores", "Not computed: quick form."]
     values = content["report"].get("policies")
@@ -143,6 +145,21 @@ def _fair(block: Mapping[str, Any]) -> list[str]:
         _table(("trait", "group", "error of the value"), errors),
         "Largest gaps between groups, over all horizons.",
         _table(("trait", "CRPS, share of the smaller", "coverage of 90 %", "value"), worst),
+    ]
+
+
+def _shifted(block: Mapping[str, Any]) -> list[str]:
+    """Forecasts under other treatments."""
+    measures = ("people", "crps", "coverage", "bias", "ended", "ended_reference")
+    rows = [
+        (name, *("" if found[measure] is None else f"{found[measure]:.3g}" for measure in measures))
+        for name, found in block.items()
+    ]
+    return [
+        "## Shift",
+        "Forecasts at the longest of the plan's horizons, under treatments unlike those planned: doses of other people "
+        "and times, the largest factor, and those of eight schedules under which the heads disagree most.",
+        _table(("treatment", "people", "CRPS", "coverage of 90 %", "bias", "ended", "ended on the judge"), rows),
     ]
 
 
