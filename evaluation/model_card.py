@@ -18,6 +18,9 @@ LIMITS = (
     "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; a policy that was "
     "trained in it is judged on the reference before anything is claimed."
 )
+UNEXPLOITED = (
+    "No agent is trained for the card; `twingym train` judges one that was trained in the model on the reference too."
+)
 NOTE = "The reference is itself a model; nothing here is for treatment decisions."
 
 
@@ -54,6 +57,7 @@ def card(
         "step": f"{scenario.dt:g} {scenario.dt_unit}",
         "training": model.training,
         "parameters": sum(p.numel() for p in model.network.parameters()),
+        "exploitability": {"value": None, "reason": UNEXPLOITED},
         "report": report,
         "recomputed": recomputed,
         "bars": checks.to_dict(orient="records"),
@@ -97,6 +101,7 @@ def page(content: Mapping[str, Any]) -> str:
     parts += _told_apart(windows) if windows else ["## Two-sample scores", "Not computed: quick form."]
     values = content["report"].get("policies")
     parts += _valued(values) if values else ["## Policies", "Not computed: quick form."]
+    parts += ["## Exploitability", f"Not computed. {content['exploitability']['reason']}"]
     parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
     return "\n\n".join(parts) + "\n"
 
