@@ -99,6 +99,8 @@ def page(content: Mapping[str, Any]) -> str:
     parts += _shifted(shifted) if shifted else ["## Shift", "Not computed: quick form."]
     windows = content["report"].get("two_sample")
     parts += _told_apart(windows) if windows else ["## Two-sample scores", "Not computed: quick form."]
+    agents = content["report"].get("exploitability")
+    parts += _exploited(agents) if agents else ["## Exploitability", "Not computed: no agent was trained in it."]
     values = content["report"].get("policies")
     parts += _valued(values) if values else ["## Policies", "Not computed: quick form."]
     parts += ["## Exploitability", f"Not computed. {content['exploitability']['reason']}"]
@@ -179,6 +181,34 @@ def _told_apart(block: Mapping[str, Any]) -> list[str]:
         "squared maximum mean discrepancy and its p-value, accuracy of a classifier less one half, and errors of "
         "correlations.",
         _table(("windows of", "MMD²", *measures[1:]), rows),
+    ]
+
+
+def _exploited(block: Mapping[str, Any]) -> list[str]:
+    """What remains of what agents were promised."""
+
+    def bounded(value: float, low: float, high: float) -> str:
+        return f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+    rows = [
+        (
+            name,
+            *(bounded(*found[measure]) for measure in ("promised", "kept")),
+            bounded(*found["gap"]["return"]),
+            ", ".join(found["violations"]) or "none",
+            ", ".join(n for n, limit in found["limits"].items() if limit["reference"]["verdict"] == "fail") or "none",
+            " / ".join("unknown" if doubt is None else f"{doubt:.3g}" for doubt in found["disagreement"]),
+        )
+        for name, found in block["agents"].items()
+    ]
+    head = ("agent", "gain promised", "gain kept", "return gap", "broken unforeseen", "broken", "disagreement")
+    return [
+        "## Exploitability",
+        f"Agents trained in the twin model, on {block['people']:,} held-out people over {block['steps']:,} steps: gain "
+        "over the baseline on the twin model and under the judge, the difference of returns, limits that are broken "
+        "under the judge (and those that did not seem broken on the twin model), and disagreement of the heads on the "
+        "agent's way / on the baseline's.",
+        _table(head, rows),
     ]
 
 
