@@ -18,9 +18,7 @@ LIMITS = (
     "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; a policy that was "
     "trained in it is judged on the reference before anything is claimed."
 )
-UNEXPLOITED = (
-    "No agent is trained for the card; `twingym train` judges one that was trained in the model on the reference too."
-)
+UNEXPLOITED = "No agent was trained in the model for this card; `twingym card --exploit` trains one."
 NOTE = "The reference is itself a model; nothing here is for treatment decisions."
 
 
@@ -30,6 +28,7 @@ def card(
     report: Mapping[str, Any],
     recomputed: Mapping[str, Any] | None,
     judge: str = "reference",
+    exploited: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put a fidelity report and what the model was fitted on into one record.
 
@@ -39,6 +38,7 @@ def card(
         report: From :func:`~twingym.evaluation.fidelity.fidelity`.
         recomputed: The same with little effort, which tests repeat from the shipped weights; None if it was not asked.
         judge: What the model was compared with.
+        exploited: From :func:`~twingym.evaluation.exploitability.exploitability`; None if no agent was trained.
 
     Raises:
         SpecError: If the scenario has no fidelity plan.
@@ -57,7 +57,7 @@ def card(
         "step": f"{scenario.dt:g} {scenario.dt_unit}",
         "training": model.training,
         "parameters": sum(p.numel() for p in model.network.parameters()),
-        "exploitability": {"value": None, "reason": UNEXPLOITED},
+        "exploitability": {"value": exploited, "reason": None if exploited else UNEXPLOITED},
         "report": report,
         "recomputed": recomputed,
         "bars": checks.to_dict(orient="records"),
@@ -99,11 +99,11 @@ def page(content: Mapping[str, Any]) -> str:
     parts += _shifted(shifted) if shifted else ["## Shift", "Not computed: quick form."]
     windows = content["report"].get("two_sample")
     parts += _told_apart(windows) if windows else ["## Two-sample scores", "Not computed: quick form."]
-    agents = content["report"].get("exploitability")
-    parts += _exploited(agents) if agents else ["## Exploitability", "Not computed: no agent was trained in it."]
     values = content["report"].get("policies")
     parts += _valued(values) if values else ["## Policies", "Not computed: quick form."]
-    parts += ["## Exploitability", f"Not computed. {content['exploitability']['reason']}"]
+    exploited = content["exploitability"]
+    parts += ["## Exploitability"]
+    parts += _exploited(exploited["value"]) if exploited["value"] else [f"Not computed. {exploited['reason']}"]
     parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
     return "\n\n".join(parts) + "\n"
 
@@ -203,7 +203,6 @@ def _exploited(block: Mapping[str, Any]) -> list[str]:
     ]
     head = ("agent", "gain promised", "gain kept", "return gap", "broken unforeseen", "broken", "disagreement")
     return [
-        "## Exploitability",
         f"Agents trained in the twin model, on {block['people']:,} held-out people over {block['steps']:,} steps: gain "
         "over the baseline on the twin model and under the judge, the difference of returns, limits that are broken "
         "under the judge (and those that did not seem broken on the twin model), and disagreement of the heads on the "

@@ -127,10 +127,11 @@ def judged(
     with console.status(f"comparing with the {judge}"):
         again = fidelity(world, model, QUICK, values=False)
         report = again if quick else fidelity(world, model, policies=snapshots(scenario))
+        exploited = None
         if agents and world.fidelity is not None:
             held_out = people("test", world.fidelity.policy_people)
-            report = report | {"exploitability": exploitability(world, model.dynamics(), agents, held_out, SEED)}
-    content = card(scenario, model, report, again, judge)
+            exploited = exploitability(world, model.dynamics(), agents, held_out, SEED)
+    content = card(scenario, model, report, again, judge, exploited)
     table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against {judge}")
     for row in content["bars"]:
         table.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
