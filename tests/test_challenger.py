@@ -1,17 +1,21 @@
 """Does another backbone judge where there is no reference, and is it named?"""
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from twingym.envs import RulePolicy
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER, resolve
-from twingym.evaluation import evaluate
+from twingym.evaluation import compare, evaluate
 from twingym.evaluation.forecast import forecast_skill
 from twingym.evaluation.judge import judged_by
+from twingym.experiments.judging import Bench
+from twingym.experiments.report import summarise
 from twingym.scenarios import get
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.twins import FitConfig, fit_twin, people
@@ -63,6 +67,24 @@ def test_a_challenger_judges_where_there_is_no_reference(lone):
     assert np.isfinite(report["crps"]["1 week"])
     policy = RulePolicy(world, "every_other")
     assert len(evaluate(policy, world, people("test", 10), dynamics="reference").episodes) == 10
+
+
+def test_verdicts_and_comparisons_name_the_challenger(lone):
+    scenario, folder = lone
+    bench = Bench.of(scenario, 30, weights=folder)
+    assert list(bench.places) == ["transformer", "challenger"]
+    judged = bench.judge({"always": RulePolicy(scenario, "always")})
+    found = compare(judged)
+    assert set(found.verdicts["judge"]) == set(found.verdicts["dynamics"]) == {"transformer", "challenger"}
+    promised = found.tidy[found.tidy["what"] == "exploitation"]
+    assert set(promised["judge"]) == {"challenger"}
+    assert "transformer - challenger" in set(found.groups["dynamics"])
+    assert "exploitation_gap" in found.table
+    page = Console(width=200, record=True, file=StringIO())
+    summarise(found, judged, page)
+    text = page.export_text()
+    assert "On the challenger" in text
+    assert "return beyond the challenger" in text
 
 
 def test_the_reference_judges_where_there_is_one():
