@@ -46,7 +46,8 @@ def calibration(
         distance of the ranks' distribution from uniform), ``ks`` and its ``ks_p``, ``variance_ratio`` (of all futures
         over what happened) and ``people``; ``energy``: steps ahead -> energy score of the joint state in standard
         deviations (Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359); ``pit``: steps ahead -> shares of the
-        plan's variable in ten bins; ``groups``: trait -> level -> steps ahead -> ``crps`` and ``coverage``.
+        plan's variable in ten bins; ``groups``: trait -> level -> steps ahead -> ``people``, ``crps``, ``coverage``
+        and ``pit``.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
     known = record(scenario, ids, seed, plan.history + horizons[-1], plan)
@@ -86,7 +87,7 @@ def calibration(
             }
         report["energy"][str(step)] = float(energy_score(futures, truth).mean())
         places = ranks[plan.variable]
-        report["pit"][str(step)] = (np.histogram(places, BINS, (0.0, 1.0))[0] / len(places)).tolist()
+        report["pit"][str(step)] = _pit(places)
         for trait, of in labels.items():
             for level, found in report["groups"][trait].items():
                 rows = np.flatnonzero(of[there] == level)
@@ -94,6 +95,7 @@ def calibration(
                     "people": len(rows),
                     "crps": float(scores[plan.variable][rows].mean()) if len(rows) else None,
                     "coverage": _coverage(places[rows]) if len(rows) else None,
+                    "pit": _pit(places[rows]) if len(rows) else None,
                 }
     return report
 
@@ -130,6 +132,11 @@ def _coverage(ranks: Floats) -> dict[str, list[float]]:
         estimate = share_of(central(ranks, level).astype(np.float64))
         found[str(level)] = [estimate.value, *estimate.interval()]
     return found
+
+
+def _pit(ranks: Floats) -> list[float]:
+    """Share of ranks in each of ten bins: each a tenth if the forecast is right."""
+    return [float(count) / len(ranks) for count in np.histogram(ranks, BINS, (0.0, 1.0))[0]]
 
 
 def _reliability(ranks: Floats) -> dict[str, Any]:

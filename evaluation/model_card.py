@@ -91,6 +91,7 @@ def page(content: Mapping[str, Any]) -> str:
             [(r["check"], f"{r['value']:.3g}", r["bar"], "yes" if r["cleared"] else "**no**") for r in content["bars"]],
         ),
     ]
+    parts += _caused(content["report"]["effects"])
     block = content["report"].get("calibration")
     parts += _calibrated(block, content["variable"]) if block else ["## Calibration", "Not computed: quick form."]
     gaps = content["report"].get("fairness")
@@ -106,6 +107,19 @@ def page(content: Mapping[str, Any]) -> str:
     parts += _exploited(exploited["value"]) if exploited["value"] else [f"Not computed. {exploited['reason']}"]
     parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
     return "\n\n".join(parts) + "\n"
+
+
+def _caused(block: Mapping[str, Any]) -> list[str]:
+    """Effects of changed doses."""
+    measures = ("effect", "reference", "correlation", "rmse", "spread")
+    rows = [(dose, *(f"{found[measure]:.3g}" for measure in measures)) for dose, found in block.items()]
+    head = ("dose", "effect", "judge's", "correlation", "error of a person's", "spread of the judge's")
+    return [
+        "## Effects",
+        "What a changed dose does after the same past with the same luck: mean effect, correlation over people, root "
+        "mean square error of a person's effect, and the standard deviation of effects under the judge.",
+        _table(head, rows),
+    ]
 
 
 def _calibrated(block: Mapping[str, Any], variable: str) -> list[str]:
@@ -138,9 +152,9 @@ def _calibrated(block: Mapping[str, Any], variable: str) -> list[str]:
 def _fair(block: Mapping[str, Any]) -> list[str]:
     """Errors of values by group, and the worst gaps."""
     errors = [
-        (trait, level, f"{value:.3g} ({low:.3g} to {high:.3g})")
+        (trait, level, _bounded(error))
         for trait, levels in block["value_error"].items()
-        for level, (value, low, high) in levels.items()
+        for level, error in levels.items()
     ]
     worst = [
         (trait, *("too few people" if gap is None else f"{gap:.3g}" for gap in gaps.values()))
@@ -174,7 +188,10 @@ def _told_apart(block: Mapping[str, Any]) -> list[str]:
     """Two-sample scores beside their controls."""
     measures = ("mmd", "p", "discriminative", "autocorrelation", "cross_correlation")
     named = {"twin": "twin model", "positive": "reference, other people", "negative": "reference without memory"}
-    rows = [(told, *(f"{block[name][measure]:.3g}" for measure in measures)) for name, told in named.items()]
+    rows = [
+        (told, *(_bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
+        for name, told in named.items()
+    ]
     return [
         "## Two-sample scores",
         f"Windows of {block['people']} people on each side, of {', '.join(block['channels'])}, against the reference: "
@@ -186,15 +203,11 @@ def _told_apart(block: Mapping[str, Any]) -> list[str]:
 
 def _exploited(block: Mapping[str, Any]) -> list[str]:
     """What remains of what agents were promised."""
-
-    def bounded(value: float, low: float, high: float) -> str:
-        return f"{value:.3g} ({low:.3g} to {high:.3g})"
-
     rows = [
         (
             name,
-            *(bounded(*found[measure]) for measure in ("promised", "kept")),
-            bounded(*found["gap"]["return"]),
+            *(_bounded(found[measure]) for measure in ("promised", "kept")),
+            _bounded(found["gap"]["return"]),
             ", ".join(found["violations"]) or "none",
             ", ".join(n for n, limit in found["limits"].items() if limit["reference"]["verdict"] == "fail") or "none",
             " / ".join("unknown" if doubt is None else f"{doubt:.3g}" for doubt in found["disagreement"]),
@@ -215,6 +228,12 @@ def _valued(block: Mapping[str, Any]) -> list[str]:
     """Values of policies under both."""
     rows = [(name, *(f"{value:.4g}" for value in numbers)) for name, numbers in block["values"].items()]
     return ["## Policies", _table(("policy", "twin model", "judge", "standard error"), rows)]
+
+
+def _bounded(interval: Sequence[float]) -> str:
+    """Write an estimate with its interval."""
+    value, low, high = interval
+    return f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

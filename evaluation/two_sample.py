@@ -15,6 +15,7 @@ from scipy.spatial.distance import pdist, squareform
 from torch import nn
 
 from twingym.envs.behaviour import collect
+from twingym.evaluation.bounds import share_of
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
 from twingym.twins.dynamics import Dynamics
@@ -37,7 +38,8 @@ def two_sample(scenario: Scenario, dynamics: Dynamics, ids: Ids, seed: int) -> d
 
     Returns:
         ``twin``, ``positive`` and ``negative``: each ``mmd`` (squared maximum mean discrepancy), its ``p``,
-        ``discriminative`` (a classifier's accuracy on people it did not see, less one half), ``autocorrelation`` and
+        ``discriminative`` (a classifier's accuracy on people it did not see, less one half: [estimate, low, high]),
+        ``autocorrelation`` and
         ``cross_correlation`` (mean absolute error); ``people`` on each side and ``channels``.
     """
     third = len(ids) // 3
@@ -106,8 +108,11 @@ def mmd(a: Floats, b: Floats, seed: int, shuffles: int = SHUFFLES) -> tuple[floa
     return float(found[0]), float((1 + (found[1:] >= found[0]).sum()) / (shuffles + 1))
 
 
-def discriminative(a: Floats, b: Floats, seed: int) -> float:
+def discriminative(a: Floats, b: Floats, seed: int) -> list[float]:
     """Accuracy, less one half, of a recurrent classifier on the half of the windows that it was not trained on.
+
+    Returns:
+        The estimate, and its exact 95 % interval.
 
     Source: Yoon et al. 2019, "Time-series generative adversarial networks", NeurIPS.
     """
@@ -131,8 +136,9 @@ def discriminative(a: Floats, b: Floats, seed: int) -> float:
         nn.functional.binary_cross_entropy_with_logits(logits(x[:half]), y[:half]).backward()
         optimiser.step()
     with torch.inference_mode():
-        right = ((logits(x[half:]) > 0.0) == (y[half:] > 0.5)).float().mean()
-    return float(right) - 0.5
+        right = (logits(x[half:]) > 0.0) == (y[half:] > 0.5)
+    accuracy = share_of(right.double().numpy())
+    return [number - 0.5 for number in (accuracy.value, *accuracy.interval())]
 
 
 def autocorrelation(windows: Floats) -> Floats:

@@ -25,7 +25,6 @@ from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import TwinModel
 
 SNAPSHOTS = "policies"
-SEED = 20261  # of the luck of agents that are judged
 
 
 @dataclass
@@ -85,18 +84,23 @@ def exploiting(args: Args, scenario: Scenario, model: TwinModel) -> dict[str, Po
 
     Raises:
         KeyboardInterrupt: If the training is stopped: a card says nothing of half an agent.
+        SpecError: If two folders have the same name.
         WeightsError: If a folder holds no policy of this scenario.
     """
-    found = {}
+    found: dict[str, Policy] = {}
     for folder in args.agents:
-        found[folder.name] = policy = load_policy(folder)
+        policy = load_policy(folder)
         policy.check(scenario)
+        name = f"{policy.description['algorithm']} {folder.name}"
+        if name in found:
+            raise SpecError(f"two agents are called {name!r}; allowed: folders with names of their own.")
+        found[name] = policy
     if not args.exploit:
-        return dict(found)
+        return found
     training = train(scenario, dynamics=model.dynamics(), n_timesteps=args.n_timesteps, progress=True)
     if not training.finished:
         raise KeyboardInterrupt("no card was written")
-    return {"ppo": training.policy}
+    return {"PPO": training.policy}
 
 
 def judged(
@@ -130,7 +134,7 @@ def judged(
         exploited = None
         if agents and world.fidelity is not None:
             held_out = people("test", world.fidelity.policy_people)
-            exploited = exploitability(world, model.dynamics(), agents, held_out, SEED)
+            exploited = exploitability(world, model.dynamics(), agents, held_out, report["seed"])
     content = card(scenario, model, report, again, judge, exploited)
     table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against {judge}")
     for row in content["bars"]:

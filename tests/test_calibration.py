@@ -51,6 +51,9 @@ def test_the_reference_is_calibrated_against_itself_for_everybody_and_each_group
         assert all(low <= share <= high for share, low, high in found["coverage"].values())
     assert set(block["energy"]) == set(block["pit"]) == {"1", "2", "4", "8", "16", "32"}
     assert sum(block["pit"]["8"]) == pytest.approx(1.0)
+    for levels in block["groups"].values():
+        everybody = np.sum([np.multiply(g["8"]["pit"], g["8"]["people"]) for g in levels.values()], axis=0)
+        np.testing.assert_allclose(everybody, np.multiply(block["pit"]["8"], block["variables"]["cgm"]["8"]["people"]))
 
 
 def test_a_world_that_is_too_sure_is_found_out(glucose):

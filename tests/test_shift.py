@@ -2,25 +2,12 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
+from tests.deaf_reference import Deaf
 
 from twingym.evaluation.shift import shift
 from twingym.scenarios import get
 from twingym.twins import people
-
-
-class Deaf:
-    """A reference to which nobody can give more than the usual: right where it was fitted, wrong beyond."""
-
-    def __init__(self, reference, most):
-        self.reference, self.most, self.noise_width = reference, most, reference.noise_width
-
-    def __getattr__(self, name):
-        return getattr(self.reference, name)
-
-    def step(self, state, action, inputs, noise):
-        return self.reference.step(state, np.minimum(action, self.most), inputs, noise)
 
 
 @pytest.fixture(scope="module")
