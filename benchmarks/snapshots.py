@@ -18,7 +18,7 @@ from twingym.agents.export import export_policy
 from twingym.agents.policy import TrainedPolicy
 from twingym.agents.trainer import train
 from twingym.evaluation.comparison import REFERENCE, TWIN
-from twingym.experiments.fit import SNAPSHOTS
+from twingym.experiments.card import SNAPSHOTS
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 

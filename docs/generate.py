@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from twingym.evaluation.model_card import CARD, read_card
+from twingym.evaluation.model_card import CARD, PAGE, read_card
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.registry import ships
@@ -117,7 +117,8 @@ def fidelity_table(name: str, card: dict[str, Any]) -> str:
     estimate, low, high = card["report"]["disagreement"]["step_spearman"]
     foot = (
         f'Disagreement above is that of the heads\' mean forecasts. What each step reports as `info["disagreement"]` '
-        f"ranks people's errors too, at {estimate:.2f} ({low:.2f} to {high:.2f})."
+        f"ranks people's errors too, at {estimate:.2f} ({low:.2f} to {high:.2f}). The whole card: "
+        f"[{PAGE}](scenarios/weights/{name}/{PAGE})."
     )
     header = ["| measure | value | bar | cleared |", "| --- | --- | --- | --- |"]
     return "\n".join([head, "", *header, *rows, "", foot])

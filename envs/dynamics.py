@@ -9,7 +9,8 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError, unknown
 
-NAMES = ("transformer", "reference")
+NAMES = ("transformer", "reference", "challenger")
+CHALLENGER = "challenger"  # folder, beside the weights, of the second twin model
 
 
 def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | None = None) -> Dynamics:
@@ -17,8 +18,8 @@ def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | 
 
     Args:
         scenario: Whose people.
-        dynamics: ``transformer``, ``reference``, or an object with the methods of
-            :class:`~twingym.twins.dynamics.Dynamics`.
+        dynamics: ``transformer``, ``reference``, ``challenger`` (another backbone, fitted on other people), or an
+            object with the methods of :class:`~twingym.twins.dynamics.Dynamics`.
         weights: Folder of a twin model; the scenario's own if None.
 
     Raises:
@@ -40,9 +41,10 @@ def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | 
         if scenario.reference is None:
             raise SpecError(f"scenario {scenario.id!r} has no reference model; use dynamics='transformer'.")
         return scenario.reference()
-    if dynamics == "transformer":
+    if dynamics in ("transformer", CHALLENGER):
         from twingym.twins.model import TwinModel
 
         folder = Path(weights) if weights is not None else weights_folder(scenario)
+        folder = folder / CHALLENGER if dynamics == CHALLENGER else folder
         return TwinModel.load(folder, scenario.world_fingerprint()).dynamics()
     raise unknown("dynamics", dynamics, NAMES)

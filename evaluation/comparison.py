@@ -11,6 +11,7 @@ import numpy as np
 from twingym.evaluation.bounds import LEVEL, Estimate, mean_of, over_training
 from twingym.evaluation.disparity import fairness, gap_change, group_changes
 from twingym.evaluation.episodes import Evaluation, checked_alike, pooled
+from twingym.evaluation.judge import JUDGES
 from twingym.evaluation.verdict import overall, verdicts
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.validation import RETURN_METRIC
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Runs = Evaluation | Sequence[Evaluation]
 TWIN, REFERENCE = "transformer", "reference"
-DIFFERENCE = f"{TWIN} - {REFERENCE}"
 OVERALL = "overall"
 
 
@@ -32,10 +32,11 @@ class Comparison:
     Attributes:
         tidy: One row per policy, dynamics and quantity: ``policy``, ``dynamics``, ``quantity``, ``what`` (``measure``,
             ``constraint``, ``gain``, ``exploitation`` or ``verdict``), ``unit``, ``estimate``, ``low``, ``high`` (95 %
-            interval of a measure; one-sided 95 % bounds of a constraint), ``limit``, ``verdict``.
+            interval of a measure; one-sided 95 % bounds of a constraint), ``limit``, ``verdict``, and ``judge`` (of an
+            ``exploitation``: what the twin model is compared with).
         verdicts: The verdict tables of all, with ``policy`` and ``dynamics``.
-        groups: The fairness tables by group of all, the same way; where ``dynamics`` is ``transformer - reference``,
-            what the twin model promised each group beyond the reference.
+        groups: The fairness tables by group of all, the same way; where ``dynamics`` is ``transformer - reference``
+            (or ``transformer - challenger``), what the twin model promised each group beyond its judge.
         gaps: The gaps between groups of all, the same way.
     """
 
@@ -77,8 +78,9 @@ def compare(evaluations: Mapping[str, Mapping[str, Runs]], level: float = LEVEL)
     """Put policies side by side: return, metrics, constraints, gaps between groups, and what the twin model promised.
 
     Args:
-        evaluations: By policy and then by dynamics (``reference``, ``transformer``): one evaluation, or one per
-            training seed. The scenario's baseline, under the same dynamics, is what ``gain`` is measured from.
+        evaluations: By policy and then by dynamics (``transformer``, and its judge: ``reference`` or ``challenger``):
+            one evaluation, or one per training seed. The scenario's baseline, under the same dynamics, is what ``gain``
+            is measured from.
         level: Confidence of the one-sided bounds.
 
     Raises:
@@ -103,16 +105,17 @@ def compare(evaluations: Mapping[str, Mapping[str, Runs]], level: float = LEVEL)
         found = (*_measured(several), *_gained(several, baseline), *_constrained(table, level))
         rows += [{**key, **row} for row in found]
         together = pooled(several)
-        if place == TWIN and (policy, REFERENCE) in runs:
-            kept = runs[policy, REFERENCE]
-            rows += [{**key, **row} for row in _promised(several, kept, level)]
+        judge = next((name for name in JUDGES if (policy, name) in runs), None)
+        if place == TWIN and judge is not None:
+            kept = runs[policy, judge]
+            rows += [{**key, **row, "judge": judge} for row in _promised(several, kept, level)]
             beyond = group_changes(together, pooled(kept))
-            by_group.append(beyond.assign(policy=policy, dynamics=DIFFERENCE))
+            by_group.append(beyond.assign(policy=policy, dynamics=f"{TWIN} - {judge}"))
         fair = fairness(together, pooled(baseline) if baseline else None)
         for tables, part in ((judged, table), (by_group, fair.groups), (apart, fair.gaps)):
             tables.append(part.assign(**key)[[*key, *part.columns]])
     joined = [pd.concat(tables, ignore_index=True) for tables in (judged, by_group, apart)]
-    columns = ["policy", "dynamics", "quantity", "what", "unit", "estimate", "low", "high", "limit", "verdict"]
+    columns = ["policy", "dynamics", "quantity", "what", "unit", "estimate", "low", "high", "limit", "verdict", "judge"]
     return Comparison(pd.DataFrame(rows).reindex(columns=columns), *joined)
 
 

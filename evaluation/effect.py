@@ -64,7 +64,9 @@ def effects(
     """Compare the effect of each dose (against the first) between the twin model and the reference.
 
     Returns:
-        Per dose: mean effect in both, their ratio, and the correlation of effects over people.
+        Per dose: mean effect in both, their ratio, the correlation of effects over people, the root mean square error
+        ``rmse`` of a person's effect (PEHE, Hill 2011, J. Comput. Graph. Stat. 20:217) and, for scale, the standard
+        deviation ``spread`` of the reference's: who gave everybody the mean effect would be wrong by as much.
     """
     if scenario.reference is None:
         raise ValueError(f"scenario {scenario.id} has no reference whose branches could be compared with.")
@@ -84,6 +86,13 @@ def effects(
             "effect": float(effect.mean()),
             "reference": float(truth.mean()),
             "ratio": float(effect.mean() / truth.mean()),
-            "correlation": float(np.corrcoef(effect, truth)[0, 1]),
+            "correlation": _correlation(effect, truth),
+            "rmse": float(np.sqrt(((effect - truth) ** 2).mean())),
+            "spread": float(truth.std()),
         }
     return report
+
+
+def _correlation(a: Floats, b: Floats) -> float:
+    """Correlation over people; 0 where one does not vary and so tells nobody from anybody else."""
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0.0 and np.ptp(b) > 0.0 else 0.0

@@ -10,12 +10,17 @@ import numpy as np
 import pandas as pd
 
 from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.calibration import LEAST_GROUP, calibration, worst_coverage
 from twingym.evaluation.courses import Courses
 from twingym.evaluation.doubt import doubt
 from twingym.evaluation.effect import effects
 from twingym.evaluation.forecast import forecast_skill
+from twingym.evaluation.model_fairness import model_fairness
 from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.rollout import evaluate
+from twingym.evaluation.shift import shift
+from twingym.evaluation.two_sample import LEVEL as REJECTED
+from twingym.evaluation.two_sample import two_sample
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people
@@ -26,8 +31,12 @@ from twingym.twins.model import TwinModel
 SKILL_BAR = 0.2
 EFFECT_BAR, CORRELATION_BAR = 0.15, 0.8
 COVERAGE_BAR = (0.87, 0.93)
+EVERYBODY_BAR, GROUP_BAR = 0.02, 0.05  # coverage from its level, at any level and horizon
 TAU_BAR, PAIRS_BAR, CLOSE_PAIRS_BAR = 0.9, 20, 6
+REGRET_BAR, POLICIES_BAR = 0.05, 12
 DOUBT_BAR = 0.3
+SHIFT_PEOPLE, SHIFT_SAMPLES = 300, 20
+FAIRNESS_PEOPLE = 1000  # at least, so that groups hold 200
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,10 @@ class Effort:
         branches: Share of the plan's futures per person and dose.
         doubt_samples: Futures per person for disagreement; with few, luck passes for disagreement and for error.
         policy_seeds: Runs of luck per person and policy.
+        calibration_people: Held-out people whose forecasts calibration is judged on, one forecast each: coverage is
+            known to 0.8 points at the level of 50 % with as many as this.
+        calibration_samples: Futures of each; few do, since calibration does not depend on how many.
+        window_people: Held-out people of the two-sample scores.
     """
 
     people: int | None = None
@@ -49,6 +62,9 @@ class Effort:
     branches: float = 1.0
     doubt_samples: int = 160
     policy_seeds: int = 1
+    calibration_people: int = 4000
+    calibration_samples: int = 24
+    window_people: int = 1200
 
 
 # What default tests recompute from the shipped weights.
@@ -72,7 +88,7 @@ def fidelity(
         effort: How much to simulate.
         policies: Further policies for the policy-value block, by name.
         seed: Of courses and luck.
-        values: Whether to simulate policy values and drift, the slowest blocks.
+        values: Whether to judge policy values, drift, calibration and two-sample scores too, the slowest blocks.
 
     Raises:
         SpecError: If the scenario has no reference or no plan.
@@ -96,6 +112,12 @@ def fidelity(
         anchor = people("test", plan.anchor_people) if plan.anchor_people else None
         report["policies"] = policy_values(scenario, plan, dynamics, policies or {}, held_out, list(seeds), anchor)
         report["drift"] = drift(scenario, plan, dynamics, count, seed)
+        many = people("test", effort.calibration_people)
+        report["calibration"] = calibration(scenario, plan, dynamics, many, seed, effort.calibration_samples)
+        everybody, calibrated = people("test", max(plan.policy_people, FAIRNESS_PEOPLE)), report["calibration"]
+        report["fairness"] = model_fairness(scenario, plan, dynamics, everybody, seed, calibrated)
+        report["shift"] = shift(scenario, plan, dynamics, people("test", SHIFT_PEOPLE), seed, SHIFT_SAMPLES)
+        report["two_sample"] = two_sample(scenario, dynamics, people("test", effort.window_people), seed)
     return report
 
 
@@ -142,25 +164,30 @@ def bars(report: Mapping[str, Any], plan: FidelityPlan) -> pd.DataFrame:
         ("disagreement against error (Spearman)", estimate, ">= 0.3, interval > 0", estimate >= DOUBT_BAR and low > 0)
     )
     if "policies" in report:
-        block = report["policies"]
-        rows.append(("Kendall's tau of policies", block["tau"], ">= 0.9", block["tau"] >= TAU_BAR))
-        enough = block["pairs"] >= PAIRS_BAR and block["close_pairs"] >= CLOSE_PAIRS_BAR
-        rows.append(("resolved pairs of policies", block["pairs"], f">= {PAIRS_BAR}, {CLOSE_PAIRS_BAR} close", enough))
-        rows.append(
-            (
-                f"largest error of {plan.metric}",
-                block["worst"],
-                f"<= {plan.tolerance}",
-                block["worst"] <= plan.tolerance,
-            )
-        )
-        drifted = report["drift"]["drift"]
-        rows.append(
-            (
-                f"drift of {plan.variable}",
-                drifted,
-                f"within {plan.drift_tolerance}",
-                abs(drifted) <= plan.drift_tolerance,
-            )
-        )
+        rows += _policy_bars(report, plan)
+    if "calibration" in report:
+        everybody, groups = worst_coverage(report["calibration"], plan.variable)
+        within = f"<= {EVERYBODY_BAR}"
+        rows.append(("coverage from its level, everybody, worst", everybody, within, everybody <= EVERYBODY_BAR))
+        if groups is not None:
+            name = f"coverage from its level, groups of {LEAST_GROUP} or more, worst"
+            rows.append((name, groups, f"<= {GROUP_BAR}", groups <= GROUP_BAR))
+    if "two_sample" in report:
+        same, mixed = (report["two_sample"][control]["p"] for control in ("positive", "negative"))
+        rows.append(("two-sample test, reference against itself", same, f"p > {REJECTED}", same > REJECTED))
+        rows.append(("two-sample test, a world without memory", mixed, f"p <= {REJECTED}", mixed <= REJECTED))
     return pd.DataFrame(rows, columns=["check", "value", "bar", "cleared"])
+
+
+def _policy_bars(report: Mapping[str, Any], plan: FidelityPlan) -> list[tuple[str, float, str, bool]]:
+    block, drifted = report["policies"], report["drift"]["drift"]
+    count = len(block["values"])
+    enough = block["pairs"] >= PAIRS_BAR and block["close_pairs"] >= CLOSE_PAIRS_BAR
+    return [
+        ("Kendall's tau of policies", block["tau"], f">= {TAU_BAR}", block["tau"] >= TAU_BAR),
+        ("regret at 1, share of the range", block["regret"], f"<= {REGRET_BAR}", block["regret"] <= REGRET_BAR),
+        ("policies", count, f">= {POLICIES_BAR}", count >= POLICIES_BAR),
+        ("resolved pairs of policies", block["pairs"], f">= {PAIRS_BAR}, {CLOSE_PAIRS_BAR} close", enough),
+        (f"largest error of {plan.metric}", block["worst"], f"<= {plan.tolerance}", block["worst"] <= plan.tolerance),
+        (f"drift of {plan.variable}", drifted, f"within {plan.drift_tolerance}", abs(drifted) <= plan.drift_tolerance),
+    ]

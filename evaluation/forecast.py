@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,46 @@ def series(scenario: Scenario, plan: FidelityPlan, courses: Courses, start: int,
     return values.cumsum(axis=1) if plan.total else values
 
 
+def unfold(
+    scenario: Scenario,
+    plan: FidelityPlan,
+    dynamics: Dynamics,
+    known: Record,
+    seed: int,
+    samples: int,
+    steps: int,
+    head: int | None = None,
+) -> Iterator[tuple[Floats, Floats]]:
+    """Draw futures of everybody after the plan's history, under the recorded inputs and intended interventions.
+
+    With ``head``, everybody is bound to that head; the luck is the same for each.
+
+    Yields:
+        For each of ``steps``: what is observed, shape (S, N, V), and the dynamics' disagreement, (S, N), zero if it has
+        none; NaN once an event has ended a future.
+    """
+    courses, count = known.courses, len(known.courses)
+    events = [k for k, v in enumerate(scenario.variables) if v.kind == "event"]
+    state = bring(scenario, dynamics, courses, np.full(count, plan.history), seed)
+    rows = np.tile(np.arange(count), samples)
+    state, observed = dynamics.take(state, rows), courses.observed[rows, plan.history]
+    if head is not None and isinstance(dynamics, Uncertain):
+        state = dynamics.bind(state, np.full(len(rows), head))
+    # Every sample is another run of luck of the same person: another episode number.
+    luck = np.repeat(np.arange(1, samples + 1), count)
+    ended = np.zeros(len(rows), dtype=bool)
+    for t in range(steps):
+        noise = uniforms(seed, courses.ids[rows], luck, Stream.DYNAMICS, t + 1, dynamics.noise_width)
+        action = plan.permit(observed, known.intended[rows, plan.history + t])
+        state, observed = dynamics.step(state, action, courses.inputs[rows, plan.history + t], noise)
+        doubt = dynamics.disagreement(state) if isinstance(dynamics, Uncertain) else np.zeros(len(rows))
+        yield (
+            np.where(ended[:, None], np.nan, observed).reshape(samples, count, -1),
+            np.where(ended, np.nan, doubt).reshape(samples, count),
+        )
+        ended |= (observed[:, events] > 0).any(axis=1)
+
+
 def sample(
     scenario: Scenario,
     plan: FidelityPlan,
@@ -38,34 +79,16 @@ def sample(
     steps: int,
     head: int | None = None,
 ) -> tuple[Floats, Floats]:
-    """Draw futures of everybody after the plan's history, under the recorded inputs and intended interventions.
-
-    With ``head``, everybody is bound to that head; the luck is the same for each.
+    """Draw futures of the plan's variable; see :func:`unfold`.
 
     Returns:
-        The variable, shape (S, N, steps), in its unit, NaN once an event has ended a future; and the dynamics'
-        disagreement, of the same shape (zero if it has none).
+        The variable (its sum so far if the plan totals), shape (S, N, steps), in its unit, NaN once an event has ended
+        a future; and the dynamics' disagreement, of the same shape.
     """
-    courses, names = known.courses, [v.name for v in scenario.variables]
-    count, column = len(courses), names.index(plan.variable)
-    events = [k for k, v in enumerate(scenario.variables) if v.kind == "event"]
-    state = bring(scenario, dynamics, courses, np.full(count, plan.history), seed)
-    rows = np.tile(np.arange(count), samples)
-    state, observed = dynamics.take(state, rows), courses.observed[rows, plan.history]
-    if head is not None and isinstance(dynamics, Uncertain):
-        state = dynamics.bind(state, np.full(len(rows), head))
-    # Every sample is another run of luck of the same person: another episode number.
-    luck = np.repeat(np.arange(1, samples + 1), count)
-    futures, doubts = np.empty((samples, count, steps)), np.zeros((samples, count, steps))
-    ended = np.zeros((samples, count), dtype=bool)
-    for t in range(steps):
-        noise = uniforms(seed, courses.ids[rows], luck, Stream.DYNAMICS, t + 1, dynamics.noise_width)
-        action = plan.permit(observed, known.intended[rows, plan.history + t])
-        state, observed = dynamics.step(state, action, courses.inputs[rows, plan.history + t], noise)
-        futures[:, :, t] = np.where(ended, np.nan, observed[:, column].reshape(samples, count))
-        if isinstance(dynamics, Uncertain):
-            doubts[:, :, t] = np.where(ended, np.nan, dynamics.disagreement(state).reshape(samples, count))
-        ended |= (observed[:, events] > 0).any(axis=1).reshape(samples, count)
+    column = [v.name for v in scenario.variables].index(plan.variable)
+    futures, doubts = np.empty((2, samples, len(known.courses), steps))
+    for t, (observed, doubt) in enumerate(unfold(scenario, plan, dynamics, known, seed, samples, steps, head)):
+        futures[..., t], doubts[..., t] = observed[..., column], doubt
     return (futures.cumsum(axis=2) if plan.total else futures), doubts
 
 
@@ -154,7 +177,7 @@ def forecast_skill(
     report: dict[str, object] = {"people": len(courses)}
     scores, skills, coverage = {}, {}, {}
     for label, steps in plan.horizons.items():
-        there = _comparable(futures, truth, steps)
+        there = comparable(futures, truth, steps)
         score = crps(futures[:, there, steps - 1], truth[there, steps - 1])
         scores[label] = float(score.mean())
         skills[label] = {
@@ -163,12 +186,12 @@ def forecast_skill(
         }
     tie = uniforms(seed, courses.ids, 0, Stream.POLICY, 1, 1)[:, 0]
     for label, steps in plan.coverage.items():
-        there = _comparable(futures, truth, steps)
+        there = comparable(futures, truth, steps)
         coverage[label] = covered(rank(futures[:, there, steps - 1], truth[there, steps - 1], tie[there]), 0.9)
     return {**report, "crps": scores, "skill": skills, "coverage": coverage}
 
 
-def _comparable(futures: Floats, truth: Floats, steps: int) -> NDArray[np.bool_]:
+def comparable(futures: Floats, truth: Floats, steps: int) -> NDArray[np.bool_]:
     """People (N,) whose course lasted and of whom enough futures did: forecasts are conditional on going on."""
     lasted = np.isfinite(futures[:, :, steps - 1]).sum(axis=0)
     return np.asarray(np.isfinite(truth[:, steps - 1]) & (lasted >= min(10, len(futures))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from twingym.twins.scales import Floats
@@ -37,10 +38,37 @@ def rank(samples: Floats, truth: Floats, u: Floats) -> Floats:
     return np.asarray((below + u * (equal + 1.0)) / (np.isfinite(samples).sum(axis=0) + 1.0))
 
 
+def central(ranks: Floats, level: float) -> NDArray[np.bool_]:
+    """Whether each rank is inside the central interval of this level."""
+    tail = 0.5 * (1.0 - level)
+    return np.asarray((ranks > tail) & (ranks < 1.0 - tail))
+
+
 def covered(ranks: Floats, level: float) -> float:
     """Share of ranks inside the central interval of this level."""
-    tail = 0.5 * (1.0 - level)
-    return float(((ranks > tail) & (ranks < 1.0 - tail)).mean())
+    return float(central(ranks, level).mean())
+
+
+def energy_score(samples: Floats, truth: Floats) -> Floats:
+    """Energy score of a joint forecast: the distance from the truth, less half of that between two futures.
+
+    Variables are measured in standard deviations of the truth over people; those that do not vary do not count.
+
+    Args:
+        samples: Shape (S, N, V); a sample with NaN ended before and does not count.
+        truth: Shape (N, V).
+
+    Returns:
+        Shape (N,); lower is better, and the mean is lowest for the true joint distribution.
+
+    Source: Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359.
+    """
+    spread = truth.std(axis=0)
+    kept = spread > 0.0
+    x, y = samples[..., kept] / spread[kept], truth[:, kept] / spread[kept]
+    # Neighbours are independent draws: S pairs instead of S^2 leave the mean over people as it is.
+    between = np.linalg.norm(x - np.roll(x, 1, axis=0), axis=-1)
+    return np.asarray(np.nanmean(np.linalg.norm(x - y, axis=-1), axis=0) - 0.5 * np.nanmean(between, axis=0))
 
 
 def skill(score: Floats, baseline: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:

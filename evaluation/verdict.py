@@ -33,7 +33,8 @@ def verdicts(evaluation: Evaluation | Sequence[Evaluation], level: float = LEVEL
         ``limit`` (for ``chance`` the permitted share of people), ``verdict``, ``worst5`` (mean cost of the worst
         twentieth of people), the worst group (``trait``, ``group``, its ``group_estimate``, and ``group_p``: that it
         exceeds the limit, Holm over all groups), ``p`` (that the limit is exceeded), ``p_holm`` (over constraints),
-        ``p_null`` (gaps: that shuffled labels give as much), ``n`` people, ``limits_hash`` and ``source``.
+        ``p_null`` (gaps: that shuffled labels give as much), ``n`` people, ``limits_hash``, ``source`` and
+        ``judge`` (the dynamics: ``reference``, ``challenger`` or ``transformer``).
 
     Raises:
         SpecError: If limits changed since the evaluation, or evaluations differ in scenario.
@@ -48,6 +49,7 @@ def verdicts(evaluation: Evaluation | Sequence[Evaluation], level: float = LEVEL
     table.insert(list(table).index("p") + 1, "p_holm", holm(table["p"].to_numpy()))
     table["limits_hash"] = evaluations[0].settings["limits_hash"]
     table["source"] = [c.source for c in scenario.constraints]
+    table["judge"] = evaluations[0].dynamics
     return table
 
 

@@ -17,8 +17,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from twingym.agents.scalars import scalars
-from twingym.evaluation.comparison import OVERALL, REFERENCE, TWIN, Comparison
+from twingym.evaluation.comparison import OVERALL, TWIN, Comparison
 from twingym.evaluation.episodes import Evaluation
+from twingym.evaluation.judge import JUDGES
 from twingym.experiments.judging import Judged
 from twingym.scenarios.scenario import Scenario
 
@@ -45,7 +46,8 @@ def write_board(
         steps: Where the level lines end: the training steps of the longest run.
     """
     for policy, places in judged.items():
-        main = places.get(REFERENCE) or places[TWIN]
+        judge = next((places[name] for name in JUDGES if name in places), None)
+        main = judge or places[TWIN]
         found = policy_scalars([main]) | _gap(comparison, policy)
         with SummaryWriter(str(folder / policy)) as writer:
             _level(writer, found, steps)
@@ -54,7 +56,7 @@ def write_board(
             columns = {**rule, **facts.get(policy, {}), **_verdicts(comparison, policy, main.dynamics)}
             for summary in hparams(columns, _measured(main.scenario, found)):
                 writer.file_writer.add_summary(summary)
-        if TWIN in places and REFERENCE in places:
+        if TWIN in places and judge is not None:
             with SummaryWriter(str(folder / policy / "twin_model")) as writer:
                 _level(writer, policy_scalars([places[TWIN]]), steps)
     with SummaryWriter(str(folder / "limit")) as writer:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.envs.behaviour import collect
-from twingym.evaluation.fidelity import QUICK, bars, fidelity
-from twingym.evaluation.model_card import card, write_card
+from twingym.envs.dynamics import CHALLENGER
+from twingym.evaluation.model_card import CARD, read_card, write_card
+from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill
+from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
-from twingym.twins.cohort import Ids, people
+from twingym.twins.cohort import Ids, Split, people
 from twingym.twins.courses import Courses
-from twingym.twins.errors import RunExistsError
+from twingym.twins.errors import RunExistsError, SpecError, WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
+from twingym.twins.transformer import TransformerConfig
 
-SNAPSHOTS = "policies"
+REFUSED = "refused"  # where a model is kept that was worse than the one it was to replace
 STEPS = 3_500_000  # of long courses
 MOST_HELD_OUT = 2_000  # people; they are judged after every epoch
 
@@ -59,6 +62,10 @@ class Args:
     """Torch threads; more than one only pays on idle cores."""
     replace: bool = False
     """Replace weights that are there already."""
+    challenger: Literal["gru", "mlp"] | None = None
+    """Fit a second judge instead: this backbone, on other people, into the folder's ``challenger``."""
+    even_if_worse: bool = False
+    """Replace them by a model that misses bars which the old one cleared, or forecasts clearly worse."""
     card: bool = True
     """Compare the model with the reference afterwards and write its card."""
 
@@ -68,20 +75,23 @@ def fit(args: Args) -> TwinModel:
 
     Raises:
         RunExistsError: If weights exist and ``replace`` was not asked for.
+        SpecError: If the new model is worse than the one that it was to replace; it is kept aside.
     """
     scenario, console = get(args.env), Console()
     folder = args.out or weights_folder(scenario)
+    folder = folder / CHALLENGER if args.challenger else folder
     if (folder / WEIGHTS).exists() and not args.replace:
         raise RunExistsError(
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    config = settings(args, scenario)
+    network = TransformerConfig(backbone=args.challenger) if args.challenger else None
+    config, previous = settings(args, scenario), standing(folder, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)
     per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
-    learners = people("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)))
-    held_out = people("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT))
+    learners = others("train", args.people or (config.epochs * per_epoch or -(-STEPS // horizon)), args.challenger)
+    held_out = others("validation", args.held_out or min(-(-len(learners) // 12), MOST_HELD_OUT), args.challenger)
 
     def record(ids: Ids) -> Courses:
         return collect(scenario, ids, config.seed, horizon=horizon)
@@ -97,14 +107,54 @@ def fit(args: Args) -> TwinModel:
     with ThreadPoolExecutor(max_workers=1) as other:
         fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
         try:
-            model = fit_twin(source, spec, folder, config, fresh=fresh, progress=True)
+            model = fit_twin(source, spec, folder, config, network, fresh=fresh, progress=True)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
-    model.save(folder)
+    judgeable = scenario.reference is not None and scenario.fidelity is not None
+    content = judged(scenario, model, console) if args.card and judgeable and not args.challenger else None
+    against = [] if previous is None or args.even_if_worse else objections(scenario, previous, model, folder, content)
+    place = free_folder(folder / REFUSED) if against else folder
+    model.save(place)
+    if content is not None:
+        write_card(place, content)
+    if against:
+        raise SpecError(
+            f"the new twin model stays out of {folder}: {'; '.join(against)}. It is kept in {place}; pass "
+            "--even-if-worse to replace the old one all the same."
+        )
     console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
-    if args.card and scenario.reference is not None and scenario.fidelity is not None:
-        judge(scenario, model, folder, console)
     return model
+
+
+def standing(folder: Path, scenario: Scenario) -> TwinModel | None:
+    """Return the model that is to be replaced; None if there is none that people of this world could move by."""
+    try:
+        return TwinModel.load(folder, scenario.world_fingerprint())
+    except WeightsError:
+        return None
+
+
+def objections(
+    scenario: Scenario, old: TwinModel, new: TwinModel, folder: Path, content: Mapping[str, Any] | None
+) -> list[str]:
+    """Return why a new model should not take the place of the old one in ``folder``; nothing can be said unjudged."""
+    if scenario.reference is None or scenario.fidelity is None:
+        return []
+    found = clearly_worse(paired_skill(scenario, scenario.fidelity, old, new))
+    if content is not None and (folder / CARD).is_file():
+        found = lost_bars(read_card(folder), content) + found
+    return found
+
+
+def free_folder(folder: Path) -> Path:
+    """Return ``folder``, or the first of it with a number that does not exist."""
+    numbered = (folder.with_name(f"{folder.name}_{n}") for n in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def others(split: Split, number: int, challenger: str | None) -> Ids:
+    """Return the first people of a split, or as many after them for a challenger."""
+    return people(split, 2 * number)[number:] if challenger else people(split, number)
 
 
 def settings(args: Args, scenario: Scenario) -> FitConfig:
@@ -124,24 +174,6 @@ def one_ahead(record: Callable[[int], Courses], epochs: int, other: ThreadPoolEx
         return this.result()
 
     return recorded
-
-
-def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
-    """Return the trained policies that ship with a scenario's weights, by name: what its twin model is judged on."""
-    return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
-
-
-def judge(scenario: Scenario, model: TwinModel, folder: Path, console: Console) -> None:
-    """Compute the card of a model, write it beside the weights and print the bars."""
-    assert scenario.fidelity is not None
-    with console.status("comparing with the reference"):
-        report = fidelity(scenario, model, policies=snapshots(scenario))
-        again = fidelity(scenario, model, QUICK, values=False)
-    write_card(folder, card(scenario, model, report, again))
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against reference")
-    for row in bars(report, scenario.fidelity).itertuples():
-        table.add_row(str(row.check), f"{row.value:.3f}", str(row.bar), "ok" if row.cleared else "[red]missed[/red]")
-    console.print(table)
 
 
 def run(args: Args) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from twingym.agents.export import ExportedPolicy, load_policy
-from twingym.envs.dynamics import resolve
+from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.episodes import Evaluation
@@ -61,6 +61,8 @@ class Bench:
     ) -> Bench:
         """Seat ``count`` people of a split under those of the ``places`` that exist for this scenario.
 
+        Where there is no reference, a challenger judges in its place, under its own name.
+
         Raises:
             UnknownNameError: If one of the places is unknown; suggests the nearest.
             SpecError: If none exists for the scenario, or a number is impossible.
@@ -68,10 +70,16 @@ class Bench:
         """
         steps = scenario.judged_horizon if horizon is None else horizon
         check_numbers(seeds, people=count, horizon=steps)
-        exists = {REFERENCE: scenario.reference is not None, TWIN: weights is not None or has_twin(scenario)}
+        exists = {
+            REFERENCE: scenario.reference is not None,
+            TWIN: weights is not None or has_twin(scenario),
+            CHALLENGER: has_challenger(scenario, weights),
+        }
         for place in places:
             if place not in exists:
                 raise unknown("dynamics", place, exists)
+        if not exists[REFERENCE]:
+            places = [CHALLENGER if place == REFERENCE else place for place in places]
         found = {place: resolve(scenario, place, weights) for place in exists if place in places and exists[place]}
         if not found:
             raise SpecError(f"scenario {scenario.id!r} has none of the dynamics {list(places)}; run `twingym fit`.")
@@ -133,7 +141,7 @@ class BenchArgs:
     seeds: tuple[int, ...] = (0,)
     """Seeds of inputs and noise; each person lives once under each."""
     dynamics: tuple[str, ...] = (REFERENCE, TWIN)
-    """Under what: reference, transformer, or both where both exist."""
+    """Under what: reference (where there is none, the challenger), transformer, or both where both exist."""
     weights: Path | None = None
     """Folder of a twin model other than the scenario's own."""
     log_folder: Path = Path("runs")
@@ -180,6 +188,14 @@ def has_twin(scenario: Scenario, weights: Path | None = None) -> bool:
     """Return whether there is a twin model of the scenario."""
     try:
         return ((weights or weights_folder(scenario)) / WEIGHTS).is_file()
+    except WeightsError:  # made in memory, without a place for weights
+        return False
+
+
+def has_challenger(scenario: Scenario, weights: Path | None = None) -> bool:
+    """Return whether another twin model lies beside that of the scenario, to judge it."""
+    try:
+        return has_twin(scenario, (weights or weights_folder(scenario)) / CHALLENGER)
     except WeightsError:  # made in memory, without a place for weights
         return False
 

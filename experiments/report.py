@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from twingym.evaluation.charts import plot_groups, plot_tradeoff
-from twingym.evaluation.comparison import REFERENCE, TWIN, Comparison, compare
+from twingym.evaluation.comparison import TWIN, Comparison, compare
 from twingym.evaluation.courses import CourseMoments
 from twingym.evaluation.disparity import Fairness
 from twingym.evaluation.episodes import Evaluation
+from twingym.evaluation.judge import JUDGES
 from twingym.evaluation.plots import plot_courses
 from twingym.evaluation.tables import write_tables
 from twingym.evaluation.verdict import limit_of
@@ -66,7 +67,7 @@ def report(
 def drawn(judged: Judged, comparison: Comparison, scenario: Scenario) -> dict[str, Figure]:
     """Return the figures by tag: courses with the safe band, groups with intervals, return against cost."""
     found = {"return_against_cost": plot_tradeoff(comparison, scenario, "gain")}
-    for place in (REFERENCE, TWIN):
+    for place in (*JUDGES, TWIN):
         there = {policy: places[place] for policy, places in judged.items() if place in places}
         if not there:
             continue
@@ -114,7 +115,7 @@ def summarise(comparison: Comparison, judged: Judged, page: Console) -> None:
     for place, evaluation in next(iter(judged.values())).items():
         scenario, policies = evaluation.scenario, [policy for policy in judged if place in judged[policy]]
         tidy: Any = comparison.tidy[comparison.tidy["dynamics"] == place].set_index(["policy", "what", "quantity"])
-        where = "reference" if place == REFERENCE else "twin model"
+        where = "twin model" if place == TWIN else place
         found = table(
             f"On the {where}: {len(evaluation.twins)} people, {evaluation.settings['horizon']} steps", "", *policies
         )
@@ -128,7 +129,7 @@ def summarise(comparison: Comparison, judged: Judged, page: Console) -> None:
         if place == TWIN and (policies[0], "exploitation", "return") in tidy.index:
             gaps = (tidy.loc[(policy, "exploitation", "return")] for policy in policies)
             found.add_row(
-                "return beyond the reference",
+                f"return beyond the {tidy.loc[(policies[0], 'exploitation', 'return'), 'judge']}",
                 *(f"{g['estimate']:.3g} ({g['low']:.3g} to {g['high']:.3g})" for g in gaps),
             )
         page.print(found)

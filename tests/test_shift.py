@@ -1,0 +1,32 @@
+"""Does the shift block treat people as it says, and find out a model that is wrong away from its data?"""
+
+import dataclasses
+
+import pytest
+from tests.deaf_reference import Deaf
+
+from twingym.evaluation.shift import shift
+from twingym.scenarios import get
+from twingym.twins import people
+
+
+@pytest.fixture(scope="module")
+def glucose():
+    scenario = get("Glucose-v0")
+    return scenario, dataclasses.replace(scenario.fidelity, history=60, horizons={"2 hours": 24})
+
+
+def test_the_reference_forecasts_itself_under_every_treatment(glucose):
+    scenario, plan = glucose
+    found = shift(scenario, plan, scenario.reference(), people("test", 60), 3, 10)
+    assert list(found) == ["planned", "random", "aggressive", "adversarial"]
+    for scored in found.values():
+        assert scored["coverage"] == pytest.approx(0.9, abs=0.12)
+        assert scored["ended"] == pytest.approx(scored["ended_reference"], abs=0.1)
+
+
+def test_a_model_that_is_deaf_to_large_doses_is_found_out(glucose):
+    scenario, plan = glucose
+    found = shift(scenario, plan, Deaf(scenario.reference(), 2.0), people("test", 60), 3, 10)
+    assert found["aggressive"]["bias"] > found["planned"]["bias"] + 5.0
+    assert found["aggressive"]["crps"] > found["planned"]["crps"]
