@@ -216,7 +216,6 @@ class TransformerDynamics:
         state.seen = advance_seen(before, value, torch.ones_like(value), self.network.units, state.done)
         return self.spec.decode_values(value[: state.count].double().numpy())
 
-
     def _sample(self, state: TwinState, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
         """Draw the next values (N, D) on [-1, 1]; all but them is put into the state."""
         value, state.spread, state.people = self.network.sample(
