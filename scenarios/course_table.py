@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twingym.scenarios.scenario import Scenario
-from twingym.twins.cohort import MAX_ID
+from twingym.twins.cohort import MAX_ID, Rows
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.scales import Floats
@@ -131,7 +131,7 @@ class _Reading:
             unit = ", ".join(v.levels) or v.unit if v.name == name else unit
         return f" ({unit})" if unit else ""
 
-    def _people(self) -> dict[int, Floats]:
+    def _people(self) -> dict[int, Rows]:
         import pandas as pd
 
         if PERSON not in self.frame.columns:
@@ -165,7 +165,7 @@ class _Reading:
             )
         return numbers
 
-    def _check_times(self, person: int, rows: Floats) -> None:
+    def _check_times(self, person: int, rows: Rows) -> None:
         import pandas as pd
 
         times = pd.to_numeric(self.frame[TIME], errors="coerce").to_numpy(np.float64)[rows]
@@ -178,7 +178,7 @@ class _Reading:
                 )
                 return
 
-    def _check_known(self, numbers: dict[str, Floats], person: int, rows: Floats) -> None:
+    def _check_known(self, numbers: dict[str, Floats], person: int, rows: Rows) -> None:
         for v in self.scenario.traits:
             own = numbers[v.name][rows]
             for place in np.flatnonzero(~(own == own[0])):
@@ -197,12 +197,12 @@ class _Reading:
             for row in rows[numbers[v.name][rows] > 0.0]:
                 self._say(int(row), v.name, 1, "0: an event ends a course, and nothing can follow")
 
-    def _say(self, row: int, name: str, value: object, allowed: str) -> None:
+    def _say(self, row: int | np.integer[Any], name: str, value: object, allowed: str) -> None:
         self.problems.append(f"row {row + 2}, {name}: {value}; allowed: {allowed}.")
 
     # -- courses ---------------------------------------------------------------------------------------------
 
-    def _stack(self, groups: dict[int, Floats], numbers: dict[str, Floats]) -> Courses:
+    def _stack(self, groups: dict[int, Rows], numbers: dict[str, Floats]) -> Courses:
         length = np.array([len(rows) - 1 for rows in groups.values()])
         people, steps = len(groups), int(length.max())
 
