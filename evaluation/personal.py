@@ -147,7 +147,7 @@ class Futures:
         return series.reshape(self.samples, -1, series.shape[1])
 
     def bands(self) -> pd.DataFrame:
-        """Return one row per policy, person, variable and time: median, 90 % band, and the share of futures going on."""
+        """Return the median, 90 % band and share of futures still going on, per policy, person, variable and time."""
         import pandas as pd
 
         scenario, history = self.twin.scenario, self.twin.history
