@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -189,7 +189,7 @@ class Futures:
         scenario, history = self.twin.scenario, self.twin.history
         rows = []
         for policy, frame in self.episodes.items():
-            measures = {("return", "", np.nan): frame["return"]}
+            measures: dict[tuple[str, str, float], Any] = {("return", "", np.nan): frame["return"]}
             for c in scenario.costs:
                 cost = counted(c, frame[f"cost_{c.name}"].to_numpy(), frame["steps"].to_numpy())
                 measures[c.name, c.unit, c.risk if c.kind == "chance" else c.limit] = cost

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from twingym.twins.gate import dataset as dataset
     from twingym.twins.model import TwinModel as TwinModel
     from twingym.twins.noise import uniforms as uniforms
+    from twingym.twins.particles import ParticleFilter as ParticleFilter
     from twingym.twins.variables import Variable as Variable
 
 # Loaded on first use: torch is needed by some of these only.
@@ -22,6 +23,7 @@ _WHERE = {
     "Cohort": "cohort",
     "Courses": "courses",
     "FitConfig": "fit_config",
+    "ParticleFilter": "particles",
     "TwinModel": "model",
     "Variable": "variables",
     "dataset": "gate",
