@@ -44,8 +44,8 @@ class Observant:
         return self._observe(state, recorded, rows), told
 
 
-def checked_history(value: object, slots: int, scenario: Scenario) -> Courses:
-    """Return recorded courses, one per slot, from which people can go on.
+def checked_history(value: object, slots: int, scenario: Scenario, going_on: bool = True) -> Courses:
+    """Return recorded courses, one per slot, from which people can go on; without ``going_on`` they may have ended.
 
     Raises:
         CohortError: If it is not one course per slot, or traits are missing.
@@ -75,7 +75,7 @@ def checked_history(value: object, slots: int, scenario: Scenario) -> Courses:
             )
     events = [k for k, v in enumerate(scenario.variables) if v.kind == "event"]
     ended = (value.observed[..., events] > 0.0).any(axis=(1, 2))
-    if ended.any():
+    if going_on and ended.any():
         raise SpecError(f"the course of twin {value.ids[ended.argmax()]} ended with an event; nothing can follow it.")
     return value
 
