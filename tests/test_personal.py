@@ -79,6 +79,6 @@ def test_the_rest_of_a_course_is_known_better_once_its_beginning_was_read():
 
 @pytest.mark.slow
 def test_error_falls_with_every_length_of_history():
-    found = late_purchases(1000, 20, (0, 4, 12, 26))
+    found = late_purchases(300, 20, (0, 4, 12, 26))
     assert (np.diff(found["crps"]) < 0.0).all()
     assert (np.diff(found["error"]) < 0.0).all()
