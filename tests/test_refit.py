@@ -32,12 +32,12 @@ def courses(scenario):
 def test_a_model_gets_better_on_people_it_has_not_met(scenario, courses):
     model = TwinModel(TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval(), {})
     weights = {name: value.clone() for name, value in model.network.state_dict().items()}
-    found = refit(model, courses, FitConfig(epochs=2, batches=12))
+    found = refit(model, courses, FitConfig(epochs=2, batches=12, batch_tokens=1024))
     assert found.better
     assert "Gain" in found.card()
     assert "better" in found.card()
     assert all((value == weights[name]).all() for name, value in found.before.network.state_dict().items())
-    again = refit(found.after, courses, FitConfig(epochs=1, batches=1, learning_rate=1e-9))
+    again = refit(found.after, courses, FitConfig(epochs=1, batches=1, batch_tokens=1024, learning_rate=1e-9))
     assert abs(again.gain[0]) < 0.05
     np.testing.assert_allclose(again.loss[0], found.loss[1], rtol=1e-5)
 
