@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from twingym.envs.history import past_inputs, past_people
 from twingym.envs.reset_options import ResetOptions
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import MAX_ID, Cohort, Ids, Rows, Split, checked_ids, people, split_of
@@ -91,11 +92,16 @@ class Newcomers:
 
     def _draw(self, slots: Rows) -> Arrival:
         wanted, episode = self._wanted, self.episode[slots]
-        ids = self._choose(slots, episode) if wanted.twins is None else wanted.twins[slots]
-        cohort = self._scenario.people.sample(ids, wanted.condition, wanted.fixed)
+        if wanted.history is not None:
+            cohort = past_people(wanted.history, slots)
+        else:
+            ids = self._choose(slots, episode) if wanted.twins is None else wanted.twins[slots]
+            cohort = self._scenario.people.sample(ids, wanted.condition, wanted.fixed)
         inputs = np.zeros((len(slots), self._steps + 1, 0))
         if self._scenario.draw_inputs is not None:
             inputs = self._scenario.draw_inputs(cohort, self._seed, episode, self._steps)
+        if wanted.history is not None:
+            inputs = past_inputs(wanted.history, slots, inputs)
         return Arrival(cohort, episode, np.ascontiguousarray(inputs.swapaxes(0, 1)))
 
     def _choose(self, slots: Rows, episode: Ids) -> Ids:

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.envs.asked_traits import condition_in_numbers, fixed_in_numbers
+from twingym.envs.history import checked_history
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Condition, Ids, checked_ids
+from twingym.twins.courses import Courses
 from twingym.twins.errors import CohortError, SpecError, unknown
 
-NAMES = ("twins", "condition", "fixed", "episode", "reset_mask")
+NAMES = ("twins", "condition", "fixed", "episode", "history", "reset_mask")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ResetOptions:
         fixed: Trait values to impose.
         episode: Number of the first episode of each slot, shape (N,); None to go on counting.
         mask: Which slots to reset, shape (N,); None for all.
+        history: Recorded courses, one per slot, at whose ends the people sit down; None to begin at birth.
     """
 
     twins: Ids | None = None
@@ -34,6 +37,7 @@ class ResetOptions:
     fixed: Mapping[str, float] = field(default_factory=dict)
     episode: Ids | None = None
     mask: NDArray[np.bool_] | None = None
+    history: Courses | None = None
 
     @classmethod
     def read(cls, options: Mapping[str, Any] | None, slots: int, scenario: Scenario) -> ResetOptions:
@@ -50,6 +54,9 @@ class ResetOptions:
                 raise unknown("reset option", name, NAMES)
         if "reset_mask" in given and len(given) > 1:
             raise SpecError(f"options['reset_mask'] stands alone; {sorted(set(given) - {'reset_mask'})} came with it.")
+        extra = sorted({"twins", "condition", "fixed"} & set(given))
+        if "history" in given and extra:
+            raise SpecError(f"options['history'] says who the people are; {extra} came with it.")
         twins = checked_ids(given["twins"]) if "twins" in given else None
         if twins is not None and len(twins) != slots:
             raise CohortError(f"options['twins'] has {len(twins)} ids; allowed: one per slot, {slots}.")
@@ -62,6 +69,7 @@ class ResetOptions:
             fixed_in_numbers(scenario, given.get("fixed", {})),
             _episode(given["episode"], slots) if "episode" in given else None,
             _mask(given["reset_mask"], slots) if "reset_mask" in given else None,
+            checked_history(given["history"], slots, scenario) if "history" in given else None,
         )
 
 

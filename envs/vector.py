@@ -19,6 +19,7 @@ from twingym.envs.batch import Batch
 from twingym.envs.doubt import Doubt
 from twingym.envs.dynamics import resolve
 from twingym.envs.enforcement import Enforcement, Flags
+from twingym.envs.history import Observant, relive
 from twingym.envs.infos import Infos, final_infos, masked, step_infos
 from twingym.envs.layout import Observation, ObservationLayout, Observations
 from twingym.envs.ledger import Ledger
@@ -30,6 +31,7 @@ from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, Ids, Rows
+from twingym.twins.courses import Courses
 from twingym.twins.dynamics import Dynamics, Uncertain
 from twingym.twins.errors import ActionError, SpecError, unknown
 from twingym.twins.scales import Floats
@@ -41,7 +43,8 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     An episode ends with a declared event (termination) or at the horizon (truncation, or termination where
     the scenario ends there). ``reset`` takes ``options``: ``twins`` (ids, one per slot), ``condition`` (a
     kind of people), ``fixed`` (imposed traits), ``episode`` (number, or one per slot) and, with autoreset
-    disabled, ``reset_mask``. All noise is a function of the seed, the twin's id and the number of the
+    disabled, ``reset_mask`` or ``history`` (recorded courses, one per slot: their steps count as made, and the episode
+    goes on from there). All noise is a function of the seed, the twin's id and the number of the
     episode; the number begins at 0 with a seed and counts up with every later reset, so a course depends on
     neither slot nor company.
 
@@ -125,6 +128,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self._newcomers: Newcomers | None = None
         self._batch: Batch | None = None
         self._film: Film | None = None
+        self._past: Courses | None = None
         self._ledger = Ledger(self.scenario, num_envs, self.horizon)
         self.last_step: Step | None = None
 
@@ -229,8 +233,13 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         if wanted.mask is not None:
             if self._mode is not AutoresetMode.DISABLED or seed is not None:
                 raise SpecError("options['reset_mask'] needs autoreset='disabled', and takes no seed.")
+            if self._past is not None:
+                raise SpecError(
+                    "options['reset_mask'] after a reset with 'history': reset all slots, with a history each."
+                )
             self._begin(np.flatnonzero(wanted.mask))
         else:
+            self._check_past(wanted.history)
             self._begin_all(seed, wanted)
         everyone = np.ones(self.num_envs, bool)
         return self._observe(), masked({"twin": self.cohort.ids.copy()}, everyone)
@@ -326,14 +335,30 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             episode = np.zeros(self.num_envs, dtype=np.int64) if going_on is None else going_on.episode
         newcomers = Newcomers(self.scenario, self._pool, wanted, noise_seed, self.horizon, episode)
         batch = Batch(self.scenario, self.dynamics, newcomers, noise_seed, self.horizon)
+        film = Film(self.scenario, self.horizon, batch.moment) if self.render_mode else None
+        if wanted.history is not None:
+            relive(batch, wanted.history, film)
 
         super().reset(seed=seed)
         self._noise_seed, self._newcomers, self._batch = noise_seed, newcomers, batch
         self._ledger = Ledger(self.scenario, self.num_envs, self.horizon)
-        self._film = Film(self.scenario, self.horizon, batch.moment) if self.render_mode else None
+        self._film, self._past = film, wanted.history
         self._settle(slice(None))
         self._cut[:] = False
         self.last_step = None
+
+    def _check_past(self, history: Courses | None) -> None:
+        if history is None:
+            return
+        Observant(self.dynamics)
+        if self._mode is not AutoresetMode.DISABLED:
+            raise SpecError("options['history'] needs autoreset='disabled': whoever came next would have no past.")
+        longest = int(history.length.max())
+        if longest >= self.horizon:
+            raise SpecError(
+                f"options['history'] has courses of {longest} steps, and the horizon is {self.horizon} from birth on; "
+                "make the env with a longer horizon."
+            )
 
     def _begin(self, rows: Rows) -> None:
         self.batch.begin(rows)

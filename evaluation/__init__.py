@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from twingym.evaluation.disparity import fairness as fairness
     from twingym.evaluation.episodes import Evaluation as Evaluation
     from twingym.evaluation.model_card import card as card
+    from twingym.evaluation.personal import personalise as personalise
     from twingym.evaluation.plots import plot_courses as plot_courses
     from twingym.evaluation.plots import plot_person as plot_person
     from twingym.evaluation.rollout import evaluate as evaluate
@@ -38,6 +39,7 @@ _WHERE = {
     "fairness": "disparity",
     "flip": "counterfactual",
     "overall": "verdict",
+    "personalise": "personal",
     "plot_courses": "plots",
     "plot_groups": "charts",
     "plot_person": "plots",

@@ -23,6 +23,7 @@ from twingym.evaluation.tally import Tally
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, checked_ids
+from twingym.twins.courses import Courses as RecordedCourses
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import CohortError, SpecError
 
@@ -153,8 +154,9 @@ class Visit:
         twins: Who sits in each slot, shape (N,); the same person may sit in several.
         seed: Seed of inputs and noise.
         horizon: Steps.
-        episode: Number of the episode.
+        episode: Number of the episode, or one per slot.
         fixed: Imposed traits.
+        history: Recorded courses, one per slot, after which the steps begin; None to begin at birth.
     """
 
     scenario: Scenario
@@ -162,8 +164,23 @@ class Visit:
     twins: Ids
     seed: int
     horizon: int
-    episode: int = 0
+    episode: int | Ids = 0
     fixed: Mapping[str, float] = field(default_factory=dict)
+    history: RecordedCourses | None = None
+
+    def env(self) -> TwinVectorEnv:
+        """Return an env that lasts long enough; time left is counted to the scenario's end, if it has one."""
+        past = 0 if self.history is None else int(self.history.length.max())
+        ends = self.scenario.ending == "end" and past > 0
+        horizon = max(self.scenario.judged_horizon, past + 1) if ends else past + self.horizon
+        people = len(self.twins)
+        return TwinVectorEnv(self.scenario, people, dynamics=self.dynamics, horizon=horizon, autoreset="disabled")
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of the env's reset."""
+        if self.history is not None:
+            return {"history": self.history, "episode": self.episode}
+        return {"twins": self.twins, "episode": self.episode, "fixed": dict(self.fixed)}
 
 
 def play(
@@ -182,9 +199,8 @@ def play(
         The sums, and the courses if they were to be kept.
     """
     people = len(visit.twins)
-    env = TwinVectorEnv(visit.scenario, people, dynamics=visit.dynamics, horizon=visit.horizon, autoreset="disabled")
-    options = {"twins": visit.twins, "episode": visit.episode, "fixed": dict(visit.fixed)}
-    observations, _ = env.reset(seed=visit.seed, options=options)
+    env = visit.env()
+    observations, _ = env.reset(seed=visit.seed, options=visit.options())
     if hasattr(policy, "meet"):
         policy.meet(env.cohort)
     tally = Tally(visit.scenario, env.cohort)

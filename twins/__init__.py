@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from twingym.twins.gate import dataset as dataset
     from twingym.twins.model import TwinModel as TwinModel
     from twingym.twins.noise import uniforms as uniforms
+    from twingym.twins.particles import ParticleFilter as ParticleFilter
     from twingym.twins.recalibration import recalibrated as recalibrated
     from twingym.twins.variables import Variable as Variable
 
@@ -23,6 +24,7 @@ _WHERE = {
     "Cohort": "cohort",
     "Courses": "courses",
     "FitConfig": "fit_config",
+    "ParticleFilter": "particles",
     "TwinModel": "model",
     "Variable": "variables",
     "dataset": "gate",

@@ -171,6 +171,32 @@ class TransformerDynamics:
         state.people = Regulars.join([corrected, state.people], put)
         return state
 
+    @torch.inference_mode()
+    def ranks(
+        self, state: TwinState, action: Floats, inputs: Floats, observed: Floats, within: Floats
+    ) -> list[tuple[NDArray[np.bool_], Floats]]:
+        """Return where observations stood in the distributions expected of a step: per modelled variable.
+
+        Args:
+            state: That before the step; it is used up.
+            action: What was delivered, (N, A).
+            inputs: What was taken in, (N, K).
+            observed: What followed, (N, V); NaN where missing.
+            within: Uniforms (N, noise_width) that say where within a probability mass a value lay.
+
+        Returns:
+            Which were observed (N,), and P(next <= value) given the variables before it, (N,).
+        """
+        tokens = self._tokens(state, action, inputs)
+        hidden = self.network.trunk.decode(tokens, state.cache)
+        value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
+        u = _float(_padded(within[:, 1:]))
+        place = self.network.ranks(hidden, tokens, value, u, state.seen.last, state.head)
+        count = state.count
+        return [
+            (mask[:count, k].bool().numpy(), place[:count, k].double().numpy()) for k in range(len(self.spec.modelled))
+        ]
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _unborn(self, cohort: Cohort, noise: Floats) -> TwinState:

@@ -39,6 +39,7 @@ def fit_twin(
     network: TransformerConfig | None = None,
     *,
     fresh: Callable[[int], Courses] | None = None,
+    start_from: TwinModel | None = None,
     progress: bool = False,
     after_epoch: Callable[[TwinModel, int], None] | None = None,
 ) -> TwinModel:
@@ -53,6 +54,7 @@ def fit_twin(
         network: Sizes.
         fresh: Courses of the train split for epoch 0, 1, ..., in place of those of ``source``: whoever is simulated
             need neither be met twice nor be kept in memory.
+        start_from: Model whose weights are the first ones; its sizes are kept. It is not changed.
         progress: Show a progress bar with a time estimate.
         after_epoch: Called with the model so far and the epoch number.
 
@@ -63,6 +65,8 @@ def fit_twin(
         WeightsError: If the folder holds a checkpoint of another fit.
     """
     config, network = config or FitConfig(), network or TransformerConfig()
+    if start_from is not None:
+        network = start_from.network.config
     torch.set_num_threads(config.threads)
 
     def learn_from(courses: Courses) -> Dataset:
@@ -71,6 +75,8 @@ def fit_twin(
     train = learn_from(fresh(0) if fresh else source)
     held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation", config.propensity_weighting)
     fit = _Fit(train, held_out, spec, config, network)
+    if start_from is not None:
+        fit.begin_with(start_from)
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and path.is_file():
         fit.resume(path)
@@ -133,6 +139,15 @@ class _Fit:
         self.seconds = 0.0
         self.rows, self.steps = config.shape(train.target.shape[1], spec)
         self.meet(train)
+
+    def begin_with(self, model: TwinModel) -> None:
+        """Begin with the weights of another model, which count as the best so far."""
+        self.network.load_state_dict(model.network.state_dict())
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.best = {k: v.clone() for k, v in self.average.items()}
+        self.best_loss = self._held_out_loss()
+        weights = b"".join(v.numpy().tobytes() for v in self.average.values())
+        self.identity = hashlib.sha256(self.identity.encode() + weights).hexdigest()
 
     def meet(self, train: Dataset) -> None:
         """Learn from these courses from now on."""

@@ -23,6 +23,7 @@ from twingym.twins.transformer import TransformerConfig
 
 OWN_LINEAR_START = 0.03  # standard deviation of the first weights, per unit of the gain of random priors
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
+JUST_BELOW = 1e-4  # on [-1, 1]: the bounds of a continuous value
 
 
 class TwinNetwork(nn.Module):
@@ -298,6 +299,31 @@ class TwinNetwork(nn.Module):
             expected.append(means)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
         return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
+
+    def ranks(
+        self, hidden: Tensor, tokens: Tensor, value: Tensor, within: Tensor, last: Tensor, bound: Tensor
+    ) -> Tensor:
+        """Where values (B, D) on [-1, 1] stand in the distributions that :meth:`sample` would draw from, (B, D).
+
+        Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D).
+        """
+        heads = StackedHeads(self.trunk.heads)
+        features = heads.block(hidden)  # (M, B, D_model)
+        rows, linear = torch.arange(len(bound), device=bound.device), self._linear(tokens)
+        places = []
+        for k, distribution in enumerate(self.distributions):
+            assert distribution is not None
+            told = self._told(value[:, :k], k)
+            say = (heads.params(features, k, told) + self._shared(k, linear, told))[bound, rows]
+            say, now = say[..., : distribution.width], value[:, k]
+            upto = distribution.cdf(say, now, last[:, k])
+            levels = self.spec.modelled[k].level_count
+            below = distribution.cdf(say, now - (2.0 / (levels - 1) if levels else JUST_BELOW), last[:, k])
+            below = torch.where(now <= -1.0, torch.zeros_like(below), below)
+            # Levels have a probability of their own; of continuous values only the bounds do.
+            massive = (now.abs() >= 1.0) | (levels > 0)
+            places.append(torch.where(massive, below + within[:, k] * (upto - below), upto))
+        return torch.stack(places, dim=-1)
 
 
 def _linear_from(start: float, features: int, width: int) -> nn.Module:

@@ -1,0 +1,70 @@
+"""Does a model fit these people's recorded courses, step by step, and from when on no longer?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twingym.envs.history import Observant, checked_history, past_people
+from twingym.evaluation.scores import rank
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.cohort import Ids, Rows
+from twingym.twins.courses import Courses
+from twingym.twins.drift import DriftTest
+from twingym.twins.dynamics import Dynamics
+from twingym.twins.errors import unknown
+from twingym.twins.noise import Stream, uniforms
+from twingym.twins.scales import Floats
+
+DRAWS = 39  # of the next observation; ranks among them are exactly uniform if the model fits
+
+
+def watch(
+    scenario: Scenario, dynamics: Dynamics, courses: Courses, variable: str, alpha: float = 0.05, seed: int = 0
+) -> tuple[DriftTest, Floats]:
+    """Test a model on recorded courses, each observation against what the model expected just before it.
+
+    Args:
+        scenario: Whose people.
+        dynamics: The model; it must be able to ``observe``.
+        courses: N recorded courses.
+        variable: Which variable is watched.
+        alpha: Chance of a false alarm per person.
+        seed: Of the model's draws.
+
+    Returns:
+        The test, and the ranks of all observations after birth, (N, T), NaN where there was none.
+
+    Raises:
+        DynamicsError: If the model cannot be told what was observed.
+        UnknownNameError: If there is no such variable.
+    """
+    names = [v.name for v in scenario.variables]
+    if variable not in names:
+        raise unknown("variable", variable, names)
+    checked_history(courses, len(courses), scenario, going_on=False)
+    tell, column, everyone = Observant(dynamics), names.index(variable), np.arange(len(courses))
+    copies = np.tile(everyone, DRAWS)
+
+    def noise(row: Rows, luck: Ids | int, step: int) -> Floats:
+        return uniforms(seed, courses.ids[row], luck, Stream.DYNAMICS, step, dynamics.noise_width)
+
+    test, ranks = DriftTest(len(courses), alpha), np.full((len(courses), courses.delivered.shape[1]), np.nan)
+    state, seen = dynamics.initial(past_people(courses, everyone), courses.inputs[:, 0], noise(everyone, 0, 0))
+    state, _ = tell(state, seen, courses.observed[:, 0], everyone)
+    for t in range(ranks.shape[1]):
+        # Nothing is known of whoever's course is over; what they are given then does not matter.
+        action, taken = (np.nan_to_num(block[:, t]) for block in (courses.delivered, courses.inputs))
+        luck = np.repeat(np.arange(1, DRAWS + 1), len(courses))
+        _, drawn = dynamics.step(
+            dynamics.take(state, copies), action[copies], taken[copies], noise(copies, luck, t + 1)
+        )
+        state, seen = dynamics.step(state, action, taken, noise(everyone, 0, t + 1))
+        truth = np.where(t < courses.length, courses.observed[:, t + 1, column], np.nan)
+        tie = uniforms(seed, courses.ids, 0, Stream.POLICY, t + 1, 1)[:, 0]
+        found = rank(drawn[:, column].reshape(DRAWS, -1), truth, tie)
+        ranks[:, t] = np.where(np.isfinite(truth), found, np.nan)
+        test.add(ranks[:, t])
+        state, _ = tell(
+            state, seen, np.where((t < courses.length)[:, None], courses.observed[:, t + 1], np.nan), everyone
+        )
+    return test, ranks

@@ -1,0 +1,54 @@
+"""Can a newcomer ask what may become of one person, from the example file on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from twingym.experiments.cli import main
+
+
+def twingym(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    return int(stop.value.code or 0)
+
+
+def test_from_the_example_to_a_table_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    course, out = tmp_path / "person.csv", tmp_path / "out"
+    assert twingym("whatif", "--example", str(course)) == 0
+    frame = pd.read_csv(course)[:25]  # two hours are quicker to read than twelve
+    frame.loc[24, "insulin"] = float("nan")
+    frame.to_csv(course, index=False)
+    words = ["--person", str(course), "--policies", "basal_bolus", "closed_loop", "--steps", "12", "--samples", "8"]
+    assert twingym("whatif", *words, "--out", str(out)) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The reference is itself a model; nothing here is for treatment decisions." in said
+    assert "Judged by the transformer twin of Glucose-v0" in said
+    assert "time_in_range" in said
+    summary = pd.read_csv(out / "summary.csv")
+    assert set(summary["policy"]) == {"basal_bolus", "closed_loop"}
+    assert (summary["low"] <= summary["high"]).all()
+    bands = pd.read_csv(out / "bands.csv")
+    assert bands["time"].min() == 24 * 5
+    person = int(summary["person"].iloc[0])
+    assert imread(out / f"person_{person}.png").ndim == 3
+    assert (out / "manifest.json").is_file()
+
+
+def test_mistakes_are_told_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    course, out = tmp_path / "person.csv", tmp_path / "out"
+    assert twingym("whatif", "--example", str(course)) == 0
+    assert twingym("whatif", "--example", str(course)) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert twingym("whatif", "--out", str(out)) == 2
+    assert "--example" in capsys.readouterr().err
+    frame = pd.read_csv(course)
+    frame.loc[3, "cgm"] = -5.0
+    frame.to_csv(course, index=False)
+    assert twingym("whatif", "--person", str(course), "--out", str(out)) == 2
+    assert "row 5, cgm: -5.0; allowed: 39 to 600 mg/dL" in capsys.readouterr().err
+    assert not out.exists()

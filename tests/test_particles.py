@@ -1,0 +1,143 @@
+"""Is the particle filter's belief the exact one where that is known, whatever comes late or not at all?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from twingym.scenarios import get
+from twingym.twins import Cohort, Variable, people
+from twingym.twins.dynamics import ArrayDynamics
+from twingym.twins.errors import SpecError, UnknownNameError
+from twingym.twins.particles import ParticleFilter
+
+KEEPS, GAIN, MOVES, ERROR, BIRTH = 0.9, 0.5, 0.3, 0.5, 1.0
+LEVEL = (Variable("level", "mg/L", -50.0, 50.0),)
+
+
+class LinearGaussian(ArrayDynamics):
+    noise_width = 1
+
+    def initial(self, cohort, inputs, noise):
+        state = BIRTH * ndtri(noise.T)
+        return state, state.T.copy()
+
+    def step(self, state, action, inputs, noise):
+        state = KEEPS * state + GAIN * action.T + MOVES * ndtri(noise.T)
+        return state, state.T.copy()
+
+
+def stream(count: int, steps: int):
+    """Return actions (steps, N, 1) and readings (steps + 1, N, 1), a fifth of them missing."""
+    random = np.random.default_rng(3)
+    state = BIRTH * random.standard_normal((count, 1))
+    actions, readings = random.standard_normal((steps, count, 1)), [state + ERROR * random.standard_normal(state.shape)]
+    for action in actions:
+        state = KEEPS * state + GAIN * action + MOVES * random.standard_normal(state.shape)
+        readings.append(state + ERROR * random.standard_normal(state.shape))
+    found = np.array(readings)
+    found[random.random(found.shape) < 0.2] = np.nan
+    return actions, found
+
+
+def kalman(actions, readings):
+    """Return exact means and variances after each reading, and the log evidence of all (Kalman 1960)."""
+    mean, variance = np.zeros(readings.shape[1:]), np.full(readings.shape[1:], BIRTH**2)
+    evidence, means, variances = np.zeros(len(mean)), [], []
+    for t, reading in enumerate(readings):
+        if t:
+            mean, variance = KEEPS * mean + GAIN * actions[t - 1], KEEPS**2 * variance + MOVES**2
+        known, total = np.isfinite(reading), variance + ERROR**2
+        away = np.where(known, reading - mean, 0.0)
+        evidence += (np.where(known, -0.5 * away**2 / total - 0.5 * np.log(2.0 * np.pi * total), 0.0)).sum(axis=1)
+        share = np.where(known, variance / total, 0.0)
+        mean, variance = mean + share * away, (1.0 - share) * variance
+        means.append(mean)
+        variances.append(variance)
+    return np.array(means), np.array(variances), evidence
+
+
+def begin(count: int, particles: int = 200, lag: int = 8) -> ParticleFilter:
+    who = Cohort(people("test", count), {})
+    none = np.zeros((count, 0))
+    return ParticleFilter(LinearGaussian(), LEVEL, who, none, {"level": ERROR}, particles=particles, lag=lag, seed=1)
+
+
+NONE = np.zeros((6, 0))
+
+
+def test_belief_is_that_of_an_exact_kalman_filter():
+    actions, readings = stream(6, 40)
+    means, variances, evidence = kalman(actions, readings)
+    belief = begin(6, particles=8000, lag=0)
+    belief.assimilate(readings[0])
+    for t, action in enumerate(actions):
+        belief.step(action, NONE, readings[t + 1])
+        np.testing.assert_allclose(belief.mean, means[t + 1], atol=0.04)
+        np.testing.assert_allclose(belief.variance, variances[t + 1], rtol=0.25)
+    np.testing.assert_allclose(belief.log_evidence, evidence, atol=0.6)
+    assert np.std(evidence) > 1.0  # so that 0.6 says something
+
+
+def test_a_late_reading_leads_to_the_belief_of_a_punctual_one():
+    actions, readings = stream(6, 20)
+    punctual, late = begin(6), begin(6)
+    for t, action in enumerate(actions):
+        punctual.step(action, NONE, readings[t + 1])
+        late.step(action, NONE, None if t % 3 else readings[t + 1])
+        if t % 3 == 2:  # two readings at once, the older one last
+            late.assimilate(readings[t + 1])
+            late.assimilate(readings[t], late=1)
+    late.assimilate(readings[20], late=0)
+    np.testing.assert_allclose(late.mean, punctual.mean, rtol=1e-12)
+    np.testing.assert_allclose(late.log_evidence, punctual.log_evidence, rtol=1e-12)
+
+
+def test_company_does_not_matter():
+    actions, readings = stream(6, 10)
+    all_of_them, alone = begin(6), begin(1)
+    for t, action in enumerate(actions):
+        all_of_them.step(action, NONE, readings[t + 1])
+        alone.step(action[:1], NONE[:1], readings[t + 1][:1])
+    np.testing.assert_allclose(alone.mean[0], all_of_them.mean[0], rtol=1e-12)
+
+
+def test_impossible_readings_are_refused():
+    belief = begin(6, lag=2)
+    for _ in range(4):
+        belief.step(np.zeros((6, 1)), NONE, np.zeros((6, 1)))
+    with pytest.raises(SpecError, match=r"late is 3 steps; allowed: 0 to 2, by the filter's lag of 2"):
+        belief.assimilate(np.zeros((6, 1)), late=3)
+    with pytest.raises(SpecError, match="was read already 1 steps ago"):
+        belief.assimilate(np.zeros((6, 1)), late=1)
+    with pytest.raises(SpecError, match=r"reading has shape \(1, 1\); allowed: \(6, 1\)"):
+        belief.assimilate(np.zeros((1, 1)))
+    with pytest.raises(UnknownNameError, match="level"):
+        ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"levle": 1.0})
+    with pytest.raises(SpecError, match="allowed: a positive number of mg/L"):
+        ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"level": 0.0})
+
+
+def test_a_twin_model_kept_in_step_beats_its_noisy_readings():
+    """Glucose: plasma-like truth from the twin itself, readings with an error of 30 mg/dL."""
+    from twingym.envs.behaviour import collect
+    from twingym.envs.dynamics import resolve
+
+    scenario = get("Glucose-v0")
+    model = resolve(scenario, "transformer")
+    courses = collect(scenario, people("test", 6), 2, horizon=36, dynamics=model)
+    readings = courses.observed[..., :1] + 30.0 * np.random.default_rng(0).standard_normal((6, 37, 1))
+    who = Cohort(courses.ids, courses.traits)
+    belief = ParticleFilter(
+        model, scenario.variables, who, courses.inputs[:, 0], {"cgm": 30.0}, particles=64, lag=0, seed=9
+    )
+    errors = []
+    for t in range(36):
+        reading = np.full((6, len(scenario.variables)), np.nan)
+        reading[:, 0] = readings[:, t + 1, 0]
+        belief.step(courses.delivered[:, t], courses.inputs[:, t], reading)
+        truth = courses.observed[:, t + 1, 0]
+        errors.append([np.square(belief.mean[:, 0] - truth), np.square(reading[:, 0] - truth)])
+    believed, read = np.sqrt(np.nanmean(np.array(errors)[12:], axis=(0, 2)))
+    assert believed < 0.6 * read

@@ -1,0 +1,222 @@
+"""Where is a person now, given a stream of readings that are noisy, late or missing?
+
+A particle filter over any :class:`~twingym.twins.dynamics.Dynamics`: many copies of each person move with luck of
+their own, are weighed by how well they explain each reading, and are drawn again by their weights. A reading that
+arrives late is put where it belongs, and what followed is run again with the same luck: the belief is the one that
+punctual readings would have given.
+
+Sources: Gordon, Salmond and Smith 1993, IEE Proc. F 140:107 (bootstrap filter); Kitagawa 1996, J. Comput. Graph. Stat.
+5:1 (systematic resampling).
+
+Legend of shapes: N = people, P = particles of each, V = variables, A = interventions, K = inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twingym.twins.cohort import Cohort
+from twingym.twins.dynamics import Dynamics, State
+from twingym.twins.errors import SpecError, unknown
+from twingym.twins.noise import Stream, uniforms
+from twingym.twins.scales import Floats
+from twingym.twins.variables import Variable
+
+LEAST_EFFECTIVE = 0.5  # share of particles below which they are drawn again
+
+
+@dataclass
+class _Instant:
+    """What led to one time, and what was read then; the state is that before the step."""
+
+    state: State
+    log_weight: Floats  # (N, P), normalised, before the step
+    log_evidence: Floats  # (N,), before the step
+    action: Floats
+    inputs: Floats
+    reading: Floats  # (N, V), NaN where nothing was read (yet)
+
+
+class ParticleFilter:
+    """A belief about N people that every reading sharpens.
+
+    Attributes:
+        t: Steps made.
+        particles: What the dynamics says of each particle now, shape (N, P, V).
+        weight: Their weights, shape (N, P), summing to 1 over particles.
+        log_evidence: Log probability density of all readings so far, shape (N,).
+    """
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        variables: Sequence[Variable],
+        cohort: Cohort,
+        inputs: Floats,
+        error: Mapping[str, float],
+        *,
+        particles: int = 256,
+        lag: int = 12,
+        seed: int = 0,
+    ) -> None:
+        """Begin at birth; the reading of birth, if there is one, comes by :meth:`assimilate`.
+
+        Args:
+            dynamics: The model.
+            variables: What it observes, in its order.
+            cohort: N people.
+            inputs: Inputs at birth, (N, K).
+            error: Standard deviation of the error of readings of each variable that is read, in its unit.
+            particles: P.
+            lag: How many steps late a reading may be.
+            seed: Of all luck.
+
+        Raises:
+            UnknownNameError: If there is no such variable.
+            SpecError: If a number is impossible.
+        """
+        names = [v.name for v in variables]
+        for name, spread in error.items():
+            if name not in names:
+                raise unknown("variable", name, names)
+            if not 0.0 < spread < np.inf:
+                unit = variables[names.index(name)].unit or "1"
+                raise SpecError(f"error of {name!r} is {spread}; allowed: a positive number of {unit}.")
+        for what, number, least in (("particles", particles, 2), ("lag", lag, 0)):
+            if number < least:
+                raise SpecError(f"{what} is {number}; allowed: {least} or more.")
+        self._dynamics, self._cohort, self._seed, self._lag = dynamics, cohort, seed, lag
+        self._error = np.array([error.get(name, np.nan) for name in names])
+        self._read = np.isfinite(self._error)
+        self._shape = (len(cohort), particles)
+        self._rows = np.repeat(np.arange(len(cohort)), particles)
+        self._luck = np.tile(np.arange(particles), len(cohort))
+        self._past: list[_Instant] = []  # of the last `lag` + 1 steps, oldest first
+        self.t = 0
+        self._state, seen = dynamics.initial(cohort.take(self._rows), inputs[self._rows], self._noise(0))
+        self.particles: Floats = seen.reshape(*self._shape, -1)
+        self._log_weight = np.full(self._shape, -np.log(particles))
+        self.log_evidence = np.zeros(len(cohort))
+
+    # -- what is believed ------------------------------------------------------------------------------------
+
+    @property
+    def weight(self) -> Floats:
+        """Weights (N, P)."""
+        return np.asarray(np.exp(self._log_weight))
+
+    @property
+    def mean(self) -> Floats:
+        """Expected values, (N, V)."""
+        return np.asarray((self.weight[..., None] * self.particles).sum(axis=1))
+
+    @property
+    def variance(self) -> Floats:
+        """Variances, (N, V)."""
+        return np.asarray((self.weight[..., None] * (self.particles - self.mean[:, None]) ** 2).sum(axis=1))
+
+    @property
+    def effective(self) -> Floats:
+        """Effective number of particles, (N,)."""
+        return np.asarray(1.0 / (self.weight**2).sum(axis=1))
+
+    # -- moving ----------------------------------------------------------------------------------------------
+
+    def step(self, action: Floats, inputs: Floats, reading: Floats | None = None) -> None:
+        """Move one step under delivered amounts (N, A) and inputs (N, K), then take in a reading (N, V), if any."""
+        state = self._dynamics.take(self._state, np.arange(len(self._rows))) if self._lag else None
+        nothing = np.full((self._shape[0], self.particles.shape[-1]), np.nan)
+        here = _Instant(state, self._log_weight, self.log_evidence, action.copy(), inputs.copy(), nothing)
+        self._past = [*self._past, here][-self._lag - 1 :] if self._lag else []
+        self._move(action, inputs)
+        if reading is not None:
+            self.assimilate(reading)
+
+    def assimilate(self, reading: Floats, late: int = 0) -> None:
+        """Take in readings.
+
+        Args:
+            reading: What was read, (N, V); NaN where nothing was. Variables without a declared error are not looked at.
+            late: How many steps ago that was.
+
+        Raises:
+            SpecError: If it comes too late, the shape is wrong, or that was read already.
+        """
+        wanted = (self._shape[0], self.particles.shape[-1])
+        if np.shape(reading) != wanted:
+            raise SpecError(f"reading has shape {np.shape(reading)}; allowed: {wanted}, people by variables.")
+        kept = len(self._past)
+        if late < 0 or late > max(kept - 1, 0):
+            raise SpecError(
+                f"late is {late} steps; allowed: 0 to {max(kept - 1, 0)}, by the filter's lag of {self._lag}."
+            )
+        if kept == 0:
+            self._weigh(reading)
+            return
+        place = kept - 1 - late
+        there = self._past[place]
+        twice = np.isfinite(there.reading) & np.isfinite(reading) & self._read
+        if twice.any():
+            row, column = np.argwhere(twice)[0]
+            raise SpecError(
+                f"variable {column} of person {row} was read already {late} steps ago; give each reading once."
+            )
+        there.reading = np.where(np.isfinite(reading), reading, there.reading)
+        self._again(place)
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _again(self, place: int) -> None:
+        """Run what is kept again from an instant on, with the same luck and all that is known by now."""
+        first = self._past[place]
+        now = self.t
+        self.t = now - (len(self._past) - place)
+        self._state = self._dynamics.take(first.state, np.arange(len(self._rows)))
+        self._log_weight, self.log_evidence = first.log_weight, first.log_evidence
+        for instant in self._past[place:]:
+            if instant is not first:
+                instant.state = self._dynamics.take(self._state, np.arange(len(self._rows)))
+                instant.log_weight, instant.log_evidence = self._log_weight, self.log_evidence
+            self._move(instant.action, instant.inputs)
+            self._weigh(instant.reading)
+
+    def _move(self, action: Floats, inputs: Floats) -> None:
+        self._resample()
+        self.t += 1
+        rows = self._rows
+        self._state, seen = self._dynamics.step(self._state, action[rows], inputs[rows], self._noise(self.t))
+        self.particles = seen.reshape(*self._shape, -1)
+
+    def _weigh(self, reading: Floats) -> None:
+        known = np.isfinite(reading) & self._read  # (N, V)
+        if not known.any():
+            return
+        away = (reading[:, None] - self.particles) / self._error
+        density = -0.5 * away**2 - np.log(self._error) - 0.5 * np.log(2.0 * np.pi)
+        joint = self._log_weight + np.where(known[:, None], density, 0.0).sum(axis=-1)
+        top = joint.max(axis=1, keepdims=True)
+        total = top + np.log(np.exp(joint - top).sum(axis=1, keepdims=True))
+        self.log_evidence = self.log_evidence + total[:, 0]
+        self._log_weight = joint - total
+
+    def _resample(self) -> None:
+        """Draw particles again, systematically, of whoever has too few that count."""
+        people, count = self._shape
+        poor = self.effective < LEAST_EFFECTIVE * count
+        if not poor.any():
+            return
+        u = uniforms(self._seed, self._cohort.ids, 0, Stream.SENSOR, self.t, 1)  # (N, 1)
+        chosen = np.tile(np.arange(count), (people, 1))
+        edges = self.weight.cumsum(axis=1)
+        ticks = (np.arange(count) + u) / count
+        for row in np.flatnonzero(poor):
+            chosen[row] = np.searchsorted(edges[row] / edges[row, -1], ticks[row])
+        self._state = self._dynamics.take(self._state, (np.arange(people)[:, None] * count + chosen).ravel())
+        self._log_weight = np.where(poor[:, None], -np.log(count), self._log_weight)
+
+    def _noise(self, step: int) -> Floats:
+        ids = self._cohort.ids[self._rows]
+        return uniforms(self._seed, ids, self._luck, Stream.DYNAMICS, step, self._dynamics.noise_width)
