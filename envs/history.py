@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from twingym.envs.autoreset import AutoresetMode
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Cohort, Rows, checked_ids
 from twingym.twins.courses import Courses
@@ -78,6 +79,24 @@ def checked_history(value: object, slots: int, scenario: Scenario, going_on: boo
     if going_on and ended.any():
         raise SpecError(f"the course of twin {value.ids[ended.argmax()]} ended with an event; nothing can follow it.")
     return value
+
+
+def check_goes_on(history: Courses, dynamics: Dynamics, mode: AutoresetMode, horizon: int) -> None:
+    """Refuse courses from which an environment cannot go on.
+
+    Raises:
+        DynamicsError: If the dynamics cannot be told what was observed.
+        SpecError: If people without a past would come next, or the past is as long as the horizon.
+    """
+    Observant(dynamics)
+    if mode is not AutoresetMode.DISABLED:
+        raise SpecError("options['history'] needs autoreset='disabled': whoever came next would have no past.")
+    longest = int(history.length.max())
+    if longest >= horizon:
+        raise SpecError(
+            f"options['history'] has courses of {longest} steps, and the horizon is {horizon} from birth on; make the "
+            "env with a longer horizon."
+        )
 
 
 def past_people(history: Courses, rows: Rows) -> Cohort:

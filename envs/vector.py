@@ -19,12 +19,13 @@ from twingym.envs.batch import Batch
 from twingym.envs.doubt import Doubt
 from twingym.envs.dynamics import resolve
 from twingym.envs.enforcement import Enforcement, Flags
-from twingym.envs.history import Observant, relive
+from twingym.envs.history import check_goes_on, relive
 from twingym.envs.infos import Infos, final_infos, masked, step_infos
 from twingym.envs.layout import Observation, ObservationLayout, Observations
 from twingym.envs.ledger import Ledger
 from twingym.envs.moment import Reading
 from twingym.envs.newcomers import Newcomers, checked_pool
+from twingym.envs.reactions import Reactions
 from twingym.envs.render import Film, Image
 from twingym.envs.reset_options import ResetOptions
 from twingym.scenarios.registry import get
@@ -32,7 +33,7 @@ from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, Ids, Rows
 from twingym.twins.courses import Courses
-from twingym.twins.dynamics import Dynamics, Uncertain
+from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import ActionError, SpecError, unknown
 from twingym.twins.scales import Floats
 
@@ -116,12 +117,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.dynamics = resolve(self.scenario, dynamics, weights)
 
         self._pool = checked_pool(people)
-        self._uncertain = self.dynamics if isinstance(self.dynamics, Uncertain) else None
-        if doubt is not None and self._uncertain is None:
-            raise SpecError(f"doubt needs a twin model with several heads; {type(self.dynamics).__name__} has none.")
-        self._doubt = doubt
-        self._recent: Floats = np.zeros(num_envs)  # disagreement
-        self._cut: Flags = np.zeros(num_envs, bool)
+        self._reactions = Reactions(self.dynamics, num_envs, doubt)
         self._enforcement = Enforcement(self.scenario)
         self._policy_sees = Reading(self.scenario, "policy", self.horizon)
         self._noise_seed: int | None = None
@@ -215,7 +211,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
 
     def cut(self, slots: Flags) -> None:
         """Let the next step be the last of the episodes in ``slots`` (N,), which it truncates."""
-        self._cut = slots.copy()
+        self._reactions.cut(slots)
 
     # -- gymnasium -------------------------------------------------------------------------------------------
 
@@ -239,7 +235,8 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
                 )
             self._begin(np.flatnonzero(wanted.mask))
         else:
-            self._check_past(wanted.history)
+            if wanted.history is not None:
+                check_goes_on(wanted.history, self.dynamics, self._mode, self.horizon)
             self._begin_all(seed, wanted)
         everyone = np.ones(self.num_envs, bool)
         return self._observe(), masked({"twin": self.cohort.ids.copy()}, everyone)
@@ -257,14 +254,14 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         batch, idle = self.batch, np.flatnonzero(self.over)
         asked = self.action_map.to_amounts(actions, batch.now)
         delivered, shielded = self._enforcement.permit(batch.now, asked)
-        self._rebind()
+        self._reactions.before_step(batch, self._noise_seed)
         step = self.last_step = batch.move(delivered, idle)
         rewards = np.array(self.scenario.reward(step), dtype=np.float64)
         costs = np.array([c.cost(step) for c in self.scenario.costs if c.cost is not None], dtype=np.float64)
         if len(idle):
             rewards[idle], costs[:, idle], shielded[idle] = 0.0, 0.0, False
         who = self._who()
-        penalty, cut = self._react(who["disagreement"], idle)
+        penalty, cut = self._reactions.after_step(who["disagreement"], idle)
         ended = self._ledger.add(rewards, costs, batch.moment, cut)
         if self._film is not None:
             self._film.add(delivered, batch.moment)
@@ -299,29 +296,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         return self.layout.encode(self.values())
 
     def _who(self) -> Infos:
-        unsure, batch = self._uncertain, self.batch
-        spread = np.full(self.num_envs, np.nan) if unsure is None else unsure.disagreement(batch.state)
-        return {"twin": batch.moment.cohort.ids.copy(), "disagreement": spread}
-
-    def _rebind(self) -> None:
-        if self._doubt is None or self._uncertain is None or self._noise_seed is None:
-            return
-        heads = self._doubt.heads(self._noise_seed, self.cohort.ids, self.episode, self.t, self._uncertain.heads)
-        if heads is not None:
-            self.batch.state = self._uncertain.bind(self.batch.state, heads)
-
-    def _react(self, spread: Floats, idle: Rows) -> tuple[Floats, Flags]:
-        """Return what disagreement (N,) costs each slot, and whose episode it or :meth:`cut` ends, (N,) each."""
-        cut, self._cut = self._cut, np.zeros(self.num_envs, bool)
-        if self._doubt is None:
-            return np.zeros(self.num_envs), cut
-        penalty = self._doubt.penalty(spread)
-        penalty[idle] = 0.0
-        self._recent = self._doubt.recent(self._recent, spread)
-        return penalty, cut | self._doubt.beyond(self._recent)
-
-    def _settle(self, rows: Rows | slice) -> None:
-        self._recent[rows] = self._doubt.typical if self._doubt else 0.0
+        return {"twin": self.cohort.ids.copy(), "disagreement": self._reactions.disagreement(self.batch)}
 
     def _begin_all(self, seed: int | None, wanted: ResetOptions) -> None:
         noise_seed = self._noise_seed if seed is None else seed
@@ -343,26 +318,12 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self._noise_seed, self._newcomers, self._batch = noise_seed, newcomers, batch
         self._ledger = Ledger(self.scenario, self.num_envs, self.horizon)
         self._film, self._past = film, wanted.history
-        self._settle(slice(None))
-        self._cut[:] = False
+        self._reactions.begin(slice(None))
         self.last_step = None
-
-    def _check_past(self, history: Courses | None) -> None:
-        if history is None:
-            return
-        Observant(self.dynamics)
-        if self._mode is not AutoresetMode.DISABLED:
-            raise SpecError("options['history'] needs autoreset='disabled': whoever came next would have no past.")
-        longest = int(history.length.max())
-        if longest >= self.horizon:
-            raise SpecError(
-                f"options['history'] has courses of {longest} steps, and the horizon is {self.horizon} from birth on; "
-                "make the env with a longer horizon."
-            )
 
     def _begin(self, rows: Rows) -> None:
         self.batch.begin(rows)
         self._ledger.clear(rows)
-        self._settle(rows)
+        self._reactions.begin(rows)
         if self._film is not None:
             self._film.begin(rows, self.batch.moment)
