@@ -31,8 +31,9 @@ from scipy.stats import spearmanr
 
 from twingym.envs import RulePolicy, TwinVectorEnv
 from twingym.envs.behaviour import collect
+from twingym.envs.doubt_scale import averaged_over
 from twingym.evaluation.rollout import Policy
-from twingym.experiments.fit import snapshots
+from twingym.experiments.card import snapshots
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, fit_twin, people
@@ -47,7 +48,6 @@ APART = 10_000_000  # ids between the people of one network and the next
 SHIFTS = (-0.2, 0.2)  # of amounts, on the policy's scale
 EVERY = 6  # steps from one state that counts to the next: neighbours tell the same
 RESAMPLES = 200
-MEMORY = 3  # windows of the twin model, divided by this, over which disagreement is averaged
 
 
 @dataclass
@@ -227,7 +227,7 @@ def main(args: Args) -> None:
         told += [np.full_like(told[0], np.nan)] * (env.horizon - len(told))  # nobody lives on
         everything[name] = np.stack(told, axis=1)  # (N, T, ways)
     groups = {"all": list(everything.values()), **{name: [told] for name, told in everything.items()}}
-    steps = max(scenario.window // MEMORY, 1)
+    steps = averaged_over(scenario)
     table = pd.DataFrame([ranked(name, told, steps) for name, told in groups.items()])
     if args.weights is None:
         RESULTS.mkdir(exist_ok=True)

@@ -16,7 +16,11 @@ from twingym.twins.errors import SpecError
 from twingym.twins.scales import Floats
 
 PEOPLE = 32  # under each rule
-MEMORY = 3  # windows of the twin model, divided by this
+
+
+def averaged_over(scenario: Scenario) -> int:
+    """Return over how many steps disagreement is averaged: a third of the twin model's window."""
+    return max(scenario.window // 3, 1)
 
 
 def calibrated(
@@ -51,7 +55,7 @@ def calibrated(
         raise SpecError(f"{type(dynamics).__name__} has no heads that could disagree; react to doubt on a twin model.")
     if not strength >= 0.0 or not 0.0 < share < 1.0:
         raise SpecError(f"strength is {strength}, share {share}; allowed: 0 or more, and between 0 and 1.")
-    memory = max(scenario.window // MEMORY, 1)
+    memory = averaged_over(scenario)
     seen = [_visited(scenario, dynamics, rule, horizon) for rule in scenario.behaviour]
     spread = np.concatenate([spreads for spreads, _ in seen])  # (N, T)
     typical = float(np.nanmean(spread))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,11 @@ from twingym.scenarios import get
 from twingym.scenarios.scenario import Scenario
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.parent.rglob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_is_made_of(path: Path) -> None:
+    import_module(".".join(path.relative_to(RESULTS.parent.parent).with_suffix("").parts).removesuffix(".__init__"))
 
 
 def on_the_reference(scenario: Scenario) -> pd.DataFrame:
