@@ -42,6 +42,10 @@ class Estimate:
         """Return the two-sided interval."""
         return self.lower(0.5 + level / 2), self.upper(0.5 + level / 2)
 
+    def bounded(self, level: float = LEVEL) -> list[float]:
+        """Return the estimate and both ends of its interval."""
+        return [self.value, *self.interval(level)]
+
     def p_above(self, limit: float) -> float:
         """Return the p-value of "at most ``limit``": the least error at which the lower bound exceeds it."""
         if np.isnan(self.value):

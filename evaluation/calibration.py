@@ -10,7 +10,7 @@ from scipy.stats import kstest
 
 from twingym.evaluation.bounds import share_of
 from twingym.evaluation.forecast import comparable, unfold
-from twingym.evaluation.replay import record
+from twingym.evaluation.replay import record_beyond
 from twingym.evaluation.scores import central, crps, energy_score, rank
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
@@ -50,8 +50,7 @@ def calibration(
         and ``pit``.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
-    known = record(scenario, ids, seed, plan.history + horizons[-1], plan)
-    known = known.take(np.flatnonzero(known.courses.length >= plan.history))
+    known = record_beyond(scenario, ids, seed, horizons[-1], plan)
     tie = uniforms(seed, known.courses.ids, 0, Stream.POLICY, 1, 1)[:, 0]
     names = [v.name for v in scenario.variables if v.kind != "event" and v.seen_by("twin")]
     columns = [k for k, v in enumerate(scenario.variables) if v.name in names]
@@ -129,8 +128,7 @@ def _coverage(ranks: Floats) -> dict[str, list[float]]:
     """Share of ranks in each central interval, with its exact 95 % interval."""
     found = {}
     for level in LEVELS:
-        estimate = share_of(central(ranks, level).astype(np.float64))
-        found[str(level)] = [estimate.value, *estimate.interval()]
+        found[str(level)] = share_of(central(ranks, level).astype(np.float64)).bounded()
     return found
 
 

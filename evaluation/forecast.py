@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.evaluation.replay import Record, bring, record
+from twingym.evaluation.replay import Record, bring, record, record_beyond
 from twingym.evaluation.scores import covered, crps, rank, skill
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
@@ -167,8 +167,7 @@ def forecast_skill(
         ``skill``: horizon -> simple forecast -> [estimate, low, high]; ``crps`` and ``coverage`` by horizon.
     """
     longest = max(*plan.horizons.values(), *plan.coverage.values())
-    known = record(scenario, ids, seed, plan.history + longest, plan)
-    known = known.take(np.flatnonzero(known.courses.length >= plan.history))
+    known = record_beyond(scenario, ids, seed, longest, plan)
     courses = known.courses
     train = record(scenario, train_ids, seed + 1, plan.history + longest, plan).courses
     truth = series(scenario, plan, courses, plan.history, longest)

@@ -46,9 +46,7 @@ def model_fairness(
     for trait, levels in calibrated["groups"].items():
         rows = groups_of(mine.labels(trait))
         estimates = {level: mean_of(error[found]) for level, found in rows.items()}
-        report["value_error"][trait] = {
-            level: [estimate.value, *estimate.interval()] for level, estimate in estimates.items()
-        }
+        report["value_error"][trait] = {level: estimate.bounded() for level, estimate in estimates.items()}
         crps, coverage = [], []
         steps = {step for by_step in levels.values() for step in by_step}
         for step in steps:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.replay import record
+from twingym.evaluation.replay import record_beyond
 from twingym.evaluation.scores import crps, skill
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
@@ -35,8 +35,7 @@ def paired_skill(
         Horizon -> skill of the new over the old (one minus the ratio of CRPS), with its 95 % interval over people.
     """
     longest = max(plan.horizons.values())
-    known = record(scenario, people("test", PEOPLE), seed, plan.history + longest, plan)
-    known = known.take((known.courses.length >= plan.history).nonzero()[0])
+    known = record_beyond(scenario, people("test", PEOPLE), seed, longest, plan)
     truth = series(scenario, plan, known.courses, plan.history, longest)
     futures = [sample(scenario, plan, m.dynamics(), known, seed, SAMPLES, longest)[0] for m in (old, new)]
     found = {}

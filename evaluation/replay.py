@@ -68,6 +68,12 @@ def record(scenario: Scenario, ids: Ids, seed: int, steps: int, plan: FidelityPl
     return Record(Courses(ids, cohort.traits, observed, delivered, inputs, propensity, length), intended)
 
 
+def record_beyond(scenario: Scenario, ids: Ids, seed: int, ahead: int, plan: FidelityPlan) -> Record:
+    """Record ``ahead`` steps beyond the plan's history, of those whose course lasts as long as that."""
+    known = record(scenario, ids, seed, plan.history + ahead, plan)
+    return known.take(np.flatnonzero(known.courses.length >= plan.history))
+
+
 def bring(scenario: Scenario, dynamics: Dynamics, courses: Courses, stop: NDArray[np.int64], seed: int) -> State:
     """Return the state of everybody right after observation ``stop`` of their recorded course.
 

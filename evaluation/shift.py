@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.replay import record
+from twingym.evaluation.replay import record, record_beyond
 from twingym.evaluation.scores import covered, crps, rank
 from twingym.scenarios.fidelity_plan import FidelityPlan, Schedule
 from twingym.scenarios.scenario import Scenario
@@ -96,8 +96,7 @@ def shift(
 def _scored(
     scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, ids: Ids, seed: int, samples: int, steps: int
 ) -> dict[str, float | None]:
-    known = record(scenario, ids, seed, plan.history + steps, plan)
-    known = known.take(np.flatnonzero(known.courses.length >= plan.history))
+    known = record_beyond(scenario, ids, seed, steps, plan)
     truth = series(scenario, plan, known.courses, plan.history, steps)
     futures, _ = sample(scenario, plan, dynamics, known, seed, samples, steps)
     there = comparable(futures, truth, steps)

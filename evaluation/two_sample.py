@@ -137,8 +137,7 @@ def discriminative(a: Floats, b: Floats, seed: int) -> list[float]:
         optimiser.step()
     with torch.inference_mode():
         right = (logits(x[half:]) > 0.0) == (y[half:] > 0.5)
-    accuracy = share_of(right.double().numpy())
-    return [number - 0.5 for number in (accuracy.value, *accuracy.interval())]
+    return [number - 0.5 for number in share_of(right.double().numpy()).bounded()]
 
 
 def autocorrelation(windows: Floats) -> Floats:

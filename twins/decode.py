@@ -191,7 +191,7 @@ class TransformerDynamics:
         hidden = self.network.trunk.decode(tokens, state.cache)
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
         u = _float(_padded(within[:, 1:]))
-        place = self.network.ranks(hidden, tokens, value, u, state.seen.last, state.head)
+        place = self.network.ranks(hidden, tokens, value, u, state.seen.last, state.head, self._stacked)
         count = state.count
         return [
             (mask[:count, k].bool().numpy(), place[:count, k].double().numpy()) for k in range(len(self.spec.modelled))

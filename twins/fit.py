@@ -122,8 +122,9 @@ class _Fit:
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
         )
+        self.rows, self.steps = config.shape(train.target.shape[1], spec)
         if config.energy_weight:
-            check_rehearsable(self.network, config.energy_steps, config.shape(train.target.shape[1], spec)[1])
+            check_rehearsable(self.network, config.energy_steps, self.steps)
         if config.recalibrate:
             check_recalibratable(self.network, held_out)
         self._all_steps = steps = config.epochs * config.batches
@@ -137,7 +138,6 @@ class _Fit:
         self.epoch, self.stale, self.best_loss = 0, 0, float("inf")
         self.losses: list[float] = []
         self.seconds = 0.0
-        self.rows, self.steps = config.shape(train.target.shape[1], spec)
         self.meet(train)
 
     def begin_with(self, model: TwinModel) -> None:

@@ -301,13 +301,20 @@ class TwinNetwork(nn.Module):
         return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
 
     def ranks(
-        self, hidden: Tensor, tokens: Tensor, value: Tensor, within: Tensor, last: Tensor, bound: Tensor
+        self,
+        hidden: Tensor,
+        tokens: Tensor,
+        value: Tensor,
+        within: Tensor,
+        last: Tensor,
+        bound: Tensor,
+        heads: StackedHeads | None = None,
     ) -> Tensor:
         """Where values (B, D) on [-1, 1] stand in the distributions that :meth:`sample` would draw from, (B, D).
 
         Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D).
         """
-        heads = StackedHeads(self.trunk.heads)
+        heads = heads or StackedHeads(self.trunk.heads)
         features = heads.block(hidden)  # (M, B, D_model)
         rows, linear = torch.arange(len(bound), device=bound.device), self._linear(tokens)
         places = []

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -152,7 +151,7 @@ class CausalTransformer:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1)
         size, before, kind, given = self._inputs(train, np.arange(len(train.steps)))
         there = torch.from_numpy(np.arange(DAYS - 1) < train.steps[:, None])
-        for _ in track(range(epochs), "Causal Transformer", transient=True):
+        for _ in range(epochs):
             for rows in torch.randperm(len(size)).split(BATCH):
                 forecast = network(size[rows, :-1], before[rows, :-1], kind[rows], given[rows, :-1])
                 loss = ((forecast - size[rows, 1:]) ** 2)[there[rows]].mean()

@@ -105,10 +105,8 @@ def ask(patients: Patients, gamma: float, random: np.random.RandomState, kind: K
     size, chemo, radio, drug = np.full((n, DAYS), np.nan), *(np.zeros((n, DAYS)) for _ in range(3))
     steps, noise = np.zeros(n, dtype=np.int64), np.zeros((n, DAYS + ahead))
     plans: list[NDArray[np.int64]] = []
-    table, filled = (
-        np.zeros((n, DAYS + ahead)),
-        0,
-    )  # the first n rows of the table of answers, by which they are treated
+    # The first n rows of the table of answers: in the published data, test patients are treated by these.
+    table, filled = np.zeros((n, DAYS + ahead)), 0
     size[:, 0] = patients.first
     for i in range(n):
         one = patients.take(np.array([i]))

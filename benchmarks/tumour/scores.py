@@ -9,11 +9,11 @@ import pandas as pd
 
 from benchmarks.tumour.counterfactuals import Questions
 from benchmarks.tumour.simulator import LARGEST, Floats
+from twingym.evaluation.calibration import LEVELS
 from twingym.evaluation.scores import covered, crps, rank
 from twingym.twins import uniforms
 from twingym.twins.noise import Stream
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
 JUDGED, EARLY = 4_000, 3  # questions whose distribution is judged; days on which little is known of anybody
 
 # Samples (S, R, P) of answers to questions, from S paths; a mean forecast is one path.
