@@ -164,6 +164,28 @@ def test_cells_are_computed_once_and_a_changed_recipe_is_another_cell(tmp_path, 
         assert recipe != TWIN
 
 
+def test_a_cell_that_was_stopped_after_its_fit_is_not_fitted_again(tmp_path, monkeypatch):
+    cell = benchmark.Cell("original", 4.0, 10, "twin", 100, (2, 2))
+    left = TwinModel(TwinNetwork.untrained(twin.SPEC, SMALL).eval(), {"cpu_seconds": 7.0})
+    (tmp_path / cell.name).mkdir()
+    left.save(tmp_path / cell.name)
+    monkeypatch.setattr(twin, "fit", lambda *_: pytest.fail("fitted again"))
+    found = pd.read_csv(benchmark.compute(cell, tmp_path))
+    assert set(found["kind"]) == set(KINDS)
+    assert (found["fit_seconds"] == 7.0).all()
+
+
+def test_the_whole_table_is_every_model_on_every_gamma_and_few_seeds_of_the_rest():
+    wanted = pd.DataFrame(map(vars, benchmark.cells(benchmark.Args())))
+    counted = wanted.groupby(["form", "gamma"], sort=False).size()
+    assert counted.to_dict() == {
+        ("original", 4.0): 5 * 6 + 2 * len(ABLATIONS),
+        ("original", 2.0): 30,
+        ("original", 0.0): 30,
+        ("cleaned", 4.0): 12,
+    }
+
+
 @pytest.mark.slow
 def test_short_fits_come_between_bayes_and_persistence():
     drawn = draw(4.0, 10, original=True, train=2000, tested=200)
