@@ -160,8 +160,8 @@ class RecurrentEvents(nn.Module):
             tally.add(c, counts[..., c], known[..., c])
         return tally
 
-    def told(self, c: int, effect: Tensor, counted: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Log probability (..., M, J) of ``count`` events of kind c in a step, and of that and of staying after them.
+    def told(self, c: int, effect: Tensor, counted: Tensor, count: Tensor) -> Told:
+        """Return what ``count`` events of kind c in a step tell about everybody's type, and about staying.
 
         While somebody is there events are Poisson, and what follows the last one does not happen.
 
@@ -171,21 +171,38 @@ class RecurrentEvents(nn.Module):
             counted: Events so far; broadcasts to ``effect``.
             count: Events of this step; broadcasts to ``effect``.
         """
-        log_mean = self.log_rates()[:, c] + effect[..., None]
-        mean = log_mean.exp()
+        log_rate = self.log_rates()[:, c]
+        mean = log_rate.exp() * effect.exp()[..., None]
         some = (count > 0).expand(effect.shape).nonzero(as_tuple=True)  # S of them
         if len(some[0]) == 0:
-            return -mean, -mean
+            return Told(mean, some, mean[some], mean[some])
         first, second = (p.expand(effect.shape)[some] for p in self.log_leaving[:, c].exp().unbind(-1))  # (S,) each
         n, before = count.expand(effect.shape)[some], counted.expand(effect.shape)[some]
-        log_mean, few = log_mean[some], mean[some]  # (S, J)
+        log_mean, few = log_rate[some[-1]] + effect[some][:, None], mean[some]  # (S, J)
         both = first + second + before
         left = torch.lgamma(both) - torch.lgamma(second + before) - torch.lgamma(both + n)
         staying = left + torch.lgamma(second + before + n)  # (S,) log chance of staying after each of n
         leaving = left + torch.lgamma(second + before + n - 1.0) + first.log()  # of leaving after the n-th
         stay = n[:, None] * log_mean - few - torch.lgamma(n + 1.0)[:, None] + staying[:, None]
         last = torch.special.gammainc(n[:, None].expand_as(few), few).clamp_min(1e-37).log() + leaving[:, None]
-        return (-mean).index_put(some, torch.logaddexp(stay, last)), (-mean).index_put(some, stay)
+        return Told(mean, some, torch.logaddexp(stay, last), stay)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a count tells: most people are not seen in most steps, and for them one number per type says it all.
+
+    Attributes:
+        mean: Expected events, which is minus the log probability of none, (..., M, J).
+        some: Where there were events: indices into (..., M), S each.
+        seen: Log probability of those events, (S, J).
+        stays: The same and of staying after them, (S, J).
+    """
+
+    mean: Tensor
+    some: tuple[Tensor, ...]
+    seen: Tensor
+    stays: Tensor
 
 
 class Tally:
@@ -193,33 +210,43 @@ class Tally:
 
     Attributes:
         there: Log mass (..., M, J) of each type and of all counts so far, given that people are there.
-        stays: The same and of staying after the step.
+        stays: The same and of staying after the step; nobody leaves without an event.
     """
 
     def __init__(self, events: RecurrentEvents, belief: Belief, effect: Tensor, traits: Tensor) -> None:
         """Begin a step with what was believed before it; ``effect`` on rates is (..., M, C), traits are (..., F)."""
         self.events, self.belief, self.effect = events, belief, effect
         self.there = self.stays = events.types(belief, traits)
+        self._share = self.there.exp()  # of each type, given all counts so far
         nothing = torch.ones_like(effect[..., 0, 0], dtype=torch.bool)
         self._sums, self._quiet = [torch.zeros_like(effect[..., 0])], [nothing]
         self._weight = torch.zeros_like(effect[..., 0, :])
         self._counts = torch.zeros_like(effect[..., 0, :])
 
     def add(self, c: int, count: Tensor, known: Tensor) -> None:
-        """Take in ``count`` (...) of kind c, or nothing where ``known`` (...) is 0."""
+        """Take in ``count`` (...) of kind c, zero and nothing where ``known`` (...) is 0."""
         counted = self.belief.counted[..., c, None]
-        total, stay = self.events.told(c, self.effect[..., c], counted, count[..., None])
-        unknown = (known == 0.0)[..., None, None]
+        told = self.events.told(c, self.effect[..., c], counted, (count * known)[..., None])
+        unknown, mean = (known == 0.0)[..., None, None], told.mean
         if unknown.any():
-            total, stay = total.masked_fill(unknown, 0.0), stay.masked_fill(unknown, 0.0)
-        self.there, self.stays = self.there + total, self.stays + stay
-        self._sums.append(self.there.logsumexp(-1))
+            mean = mean.masked_fill(unknown, 0.0)
+        there, stays = self.there - mean, self.stays
+        stays = there if stays is self.there else stays - mean
+        if len(told.some[0]):
+            stays = stays.index_put(told.some, self.stays[told.some] + told.stays)
+            there = there.index_put(told.some, self.there[told.some] + told.seen)
+        self.there, self.stays = there, stays
+        log_sum, self._share = _summed(there)
+        self._sums.append(log_sum)
         self._quiet.append(self._quiet[-1] & (count == 0.0))
         self._counts[..., c], self._weight[..., c] = count, known
 
     def ends(self) -> tuple[Tensor, Tensor, Tensor]:
         """Log masses (..., M) of the whole step and of staying after it, and whether nothing was counted, (...)."""
-        return self._sums[-1], self.stays.logsumexp(-1), self._quiet[-1]
+        stays, busy = self._sums[-1], ~self._quiet[-1]
+        if self.stays is not self.there:
+            stays = stays.index_put((busy,), self.stays[busy].logsumexp(-1))
+        return self._sums[-1], stays, self._quiet[-1]
 
     def masses(self, odds: Tensor) -> Tensor:
         """Log probability (..., M, 1 + C) of what is known before and after each count, with ``odds`` to be there."""
@@ -231,15 +258,23 @@ class Tally:
 
     def mean(self, c: int) -> Tensor:
         """Expected count of kind c under each head, (B, M), as long as nobody leaves within the step."""
-        log_mean = self.events.log_rates()[:, c] + self.effect[..., c, None]
-        odds = self.belief.odds
-        return torch.exp((self.there + log_mean).logsumexp(-1) + F.logsigmoid(odds) - self._joined(odds, -1))
+        odds, rate = self.belief.odds, (self._share * self.events.log_rates()[:, c].exp()).sum(-1)
+        there = F.logsigmoid(odds) + self._sums[-1] - self._joined(odds, -1)  # log probability
+        return rate * torch.exp(self.effect[..., c] + there)
 
     def after(self) -> Belief:
         """Return what is believed once all counts are known; of amounts as before."""
         exposure = self.effect.exp() * self._weight[..., None, :]
         before, odds = self.belief, odds_after(self.belief.odds, *self.ends())
         return Belief(before.counted + self._counts, before.exposure + exposure, odds, before.purse)
+
+
+def _summed(mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Log sums (...) of log masses (..., J), and the share of each; cheaper than a call for either."""
+    top = mass.detach().amax(-1, keepdim=True)
+    share = (mass - top).exp()
+    total = share.sum(-1, keepdim=True)
+    return (total.log() + top)[..., 0], share / total
 
 
 def odds_after(odds: Tensor, there: Tensor, stays: Tensor, quiet: Tensor) -> Tensor:
