@@ -1,9 +1,10 @@
 """How well are courses under other treatments forecast: the published tumour benchmark, with everybody on one table?
 
 ``python -m benchmarks.tumour_counterfactual`` fits and scores every model on every gamma and seed, one cell at a time,
-and writes ``benchmarks/results/tumour_counterfactual.csv``; ``python -m benchmarks.tumour.report`` makes docs/tumour.md
-of it. A cell that is there already is not computed again, so a killed run goes on where it was. ``--quick`` takes fewer
-patients, one seed and one gamma: minutes instead of hours.
+and adds each to ``benchmarks/results/tumour_counterfactual.csv``; ``python -m benchmarks.tumour.report`` makes
+docs/tumour.md of it. A cell that the table has already is not computed again, so a killed run goes on where it was, and
+``--out new.csv`` computes all of them anew. ``--quick`` takes fewer patients, one seed and one gamma: minutes instead
+of hours.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ class Args:
     workers: int = 1
     """Cells computed at a time, one thread each."""
     runs: Path = Path("runs/tumour")
-    """Where cells are kept."""
+    """Where fits that were interrupted are kept."""
     out: Path = CELLS
-    """Table of all cells."""
+    """Table of all cells; those that it has are not computed again."""
     quick: bool = False
-    """A tenth of the patients, one seed, gamma 4, no ablations; kept apart from the real cells, not written down."""
+    """A tenth of the patients, one seed, gamma 4, no ablations; written to a table among ``runs``."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,22 @@ class Cell:
     paths: tuple[int, int]
 
     @property
-    def name(self) -> str:
-        """File name; another recipe is another cell."""
+    def digest(self) -> str:
+        """What tells it from a cell of the same name made by another recipe."""
         recipe = MODELS.get(self.model)
         how = (recipe.spec, recipe.network, recipe.fit) if recipe else (BASELINE_EPOCHS, causal_transformer.TUNED)
         text = repr((_declared(how), self.size, self.paths))
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return f"{self.form}_{self.gamma:g}_{self.seed}_{self.model.replace(' ', '_')}_{digest}"
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.form}_{self.gamma:g}_{self.seed}_{self.model.replace(' ', '_')}_{self.digest}"
+
+    @property
+    def known(self) -> dict[str, str | float]:
+        """What its rows of the table begin with; another recipe is another cell."""
+        return {"form": self.form, "gamma": self.gamma, "seed": self.seed, "model": self.model, "recipe": self.digest}
 
 
 def _declared(value: object) -> object:
@@ -117,11 +127,8 @@ def cells(args: Args) -> list[Cell]:
     return [Cell(*each, size, (args.paths, args.judged_paths)) for each in wanted]
 
 
-def compute(cell: Cell, folder: Path) -> Path:
-    """Fit and score one cell unless it is there; return its file."""
-    path = folder / f"{cell.name}.csv"
-    if path.is_file():
-        return path
+def compute(cell: Cell, folder: Path) -> pd.DataFrame:
+    """Fit and score one cell; return its rows."""
     torch.set_num_threads(1)
     arrays = draw(cell.gamma, cell.seed, original=cell.form == "original", train=cell.size, tested=cell.size // 10)
     tables = []
@@ -129,10 +136,7 @@ def compute(cell: Cell, folder: Path) -> Path:
     for kind, questions in arrays.questions.items():
         mean, sample = forecaster(questions)
         tables.append(scored(questions, mean, sample, cell.paths[1]).assign(kind=kind))
-    known = {"form": cell.form, "gamma": cell.gamma, "seed": cell.seed, "model": cell.model}
-    table = pd.concat(tables, ignore_index=True).assign(**known, **about)
-    write_atomically(path, table.to_csv(index=False, float_format="%.6g").encode())
-    return path
+    return pd.concat(tables, ignore_index=True).assign(**cell.known, **about)
 
 
 Forecaster = Callable[[Questions], tuple[Floats, Callable[[Questions, int], Floats] | None]]
@@ -178,26 +182,40 @@ def _last(asked: Questions) -> Floats:
 
 
 def main(args: Args) -> None:
-    """Compute all cells and write their table."""
-    wanted, folder = cells(args), args.runs / ("quick" if args.quick else "cells")
-    folder.mkdir(parents=True, exist_ok=True)
-    for _ in track(done(wanted, folder, args.workers), "cells", total=len(wanted)):
-        pass
-    table = pd.concat([pd.read_csv(folder / f"{cell.name}.csv") for cell in wanted], ignore_index=True)
-    if not args.quick:
-        write_atomically(args.out, table.to_csv(index=False, float_format="%.6g").encode())
+    """Compute the cells that are missing and add each to the table."""
+    wanted = cells(args)
+    out = args.runs / "quick.csv" if args.quick else args.out
+    everything = list(dict.fromkeys([*cells(Args(paths=args.paths, judged_paths=args.judged_paths)), *wanted]))
+    found = there(out, everything)
+    missing = [cell for cell in wanted if cell not in found]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for cell, rows in track(done(missing, args.runs, args.workers), "cells", total=len(missing)):
+        found[cell] = rows
+        whole = pd.concat([found[each] for each in everything if each in found])
+        write_atomically(out, whole.to_csv(index=False, float_format="%.6g").encode())
+    table = pd.concat([found[cell] for cell in wanted])
     shown = table.pivot_table("rmse", ["form", "model"], ["gamma", "kind", "tau"], sort=False)
     Console(width=250).print(shown.round(3).to_string())
 
 
-def done(wanted: list[Cell], folder: Path, workers: int) -> Iterable[Path]:
-    """Compute the cells, several at a time if asked for."""
+def there(out: Path, defined: list[Cell]) -> dict[Cell, pd.DataFrame]:
+    """Return the rows of every cell that a table has; those of recipes that are no more are left out."""
+    if not out.is_file():
+        return {}
+    table = pd.read_csv(out, dtype={"recipe": str})
+    rows = dict(iter(table.groupby(list(defined[0].known))))
+    return {cell: rows[key] for cell in defined if (key := tuple(cell.known.values())) in rows}
+
+
+def done(missing: list[Cell], folder: Path, workers: int) -> Iterable[tuple[Cell, pd.DataFrame]]:
+    """Compute cells, several at a time if asked for."""
     if workers == 1:
-        yield from (compute(cell, folder) for cell in wanted)
+        yield from ((cell, compute(cell, folder)) for cell in missing)
         return
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for finished in as_completed([pool.submit(compute, cell, folder) for cell in wanted]):
-            yield finished.result()
+        waiting = {pool.submit(compute, cell, folder): cell for cell in missing}
+        for finished in as_completed(waiting):
+            yield waiting[finished], finished.result()
 
 
 if __name__ == "__main__":

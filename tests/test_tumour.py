@@ -139,29 +139,35 @@ def test_a_twin_model_is_asked_what_the_history_and_the_plan_say(small, kind):
 
 
 def test_cells_are_computed_once_and_a_changed_recipe_is_another_cell(tmp_path, monkeypatch):
-    args = benchmark.Args(
-        quick=True, models=("bayes", "persistence"), runs=tmp_path, out=tmp_path / "out.csv", paths=4, judged_paths=4
+    args = benchmark.Args(quick=True, runs=tmp_path, paths=4, judged_paths=4)
+    models = ["bayes", "persistence"]
+    monkeypatch.setattr(
+        benchmark, "cells", lambda _: [benchmark.Cell("original", 4.0, 10, model, 100, (4, 4)) for model in models]
     )
-    monkeypatch.setattr(benchmark, "cells", lambda _: few)
-    few = [
-        benchmark.Cell("original", 4.0, 10, model, 100, (4, 4))
-        for model in ("bayes", "persistence", "causal_transformer")
-    ]
     monkeypatch.setattr(benchmark, "BASELINE_EPOCHS", 1)
     benchmark.main(args)
-    files = sorted((tmp_path / "quick").glob("*.csv"))
-    assert len(files) == 3
-    table = pd.concat(map(pd.read_csv, files))
+    models.append("causal_transformer")
+    asked, compute = [], benchmark.compute
+    monkeypatch.setattr(benchmark, "compute", lambda cell, folder: asked.append(cell.model) or compute(cell, folder))
+    benchmark.main(args)
+    assert asked == ["causal_transformer"]
+    table = pd.read_csv(tmp_path / "quick.csv")
+    assert list(table["model"].unique()) == models
     assert set(table["kind"]) == set(KINDS)
     assert table.groupby("model")["rmse"].mean()["bayes"] < table.groupby("model")["rmse"].mean()["persistence"]
     assert (table["rmse_later"] > 0.0).all()
-    stamps = [f.stat().st_mtime_ns for f in files]
-    benchmark.main(args)
-    assert [f.stat().st_mtime_ns for f in files] == stamps
-    names = {name: benchmark.Cell("original", 4.0, 10, name, 100, (4, 4)).name for name in MODELS}
-    assert len({name.rsplit("_", 1)[1] for name in names.values()}) == len(MODELS)
+    monkeypatch.setattr(benchmark, "BASELINE_EPOCHS", 2)
+    assert benchmark.there(tmp_path / "quick.csv", benchmark.cells(args)) == {}
+    digests = {benchmark.Cell("original", 4.0, 10, name, 100, (4, 4)).digest for name in MODELS}
+    assert len(digests) == len(MODELS)
     for recipe in ABLATIONS.values():
         assert recipe != TWIN
+
+
+def test_every_row_of_the_committed_table_belongs_to_a_cell_of_today():
+    table = pd.read_csv(report.CELLS)
+    found = benchmark.there(report.CELLS, benchmark.cells(benchmark.Args()))
+    assert sum(map(len, found.values())) == len(table)
 
 
 def test_a_cell_that_was_stopped_after_its_fit_is_not_fitted_again(tmp_path, monkeypatch):
@@ -170,7 +176,7 @@ def test_a_cell_that_was_stopped_after_its_fit_is_not_fitted_again(tmp_path, mon
     (tmp_path / cell.name).mkdir()
     left.save(tmp_path / cell.name)
     monkeypatch.setattr(twin, "fit", lambda *_: pytest.fail("fitted again"))
-    found = pd.read_csv(benchmark.compute(cell, tmp_path))
+    found = benchmark.compute(cell, tmp_path)
     assert set(found["kind"]) == set(KINDS)
     assert (found["fit_seconds"] == 7.0).all()
 
@@ -226,6 +232,12 @@ def test_the_page_says_what_was_reached_and_what_was_not():
     assert "0.500, 0.800, 0.900, 0.950" in text
     assert "1.319 ± 0.248" in text
     assert "nan" not in text
+
+
+def test_a_model_that_was_run_on_fewer_seeds_says_so():
+    table = pd.concat([cells_of({"twin": 0.9, "bayes": 0.8}), cells_of({"gru": 1.0}, seeds=(10,))])
+    assert report.page(table).count("GRU backbone (1 of 2 seeds)") == 6
+    assert "twin model (ours)** (" not in report.page(table)
 
 
 def test_the_committed_page_is_made_of_the_committed_table():

@@ -136,10 +136,16 @@ def errors(cells: pd.DataFrame, published: pd.DataFrame) -> str:
         rows.append((f"{name}, published", *(_spread(found.loc[t, "rmse"], found.loc[t, "sd"]) for t in taus)))
     for model in (m for m in LABELS if m in set(cells["model"])):
         by = cells[cells["model"] == model].groupby("tau")["rmse"]
-        rows.append((LABELS[model], *(_spread(by.mean().get(t), by.std().get(t)) for t in taus)))
+        rows.append((label(cells, model), *(_spread(by.mean().get(t), by.std().get(t)) for t in taus)))
     for other, what in (("bayes", "ours over Bayes, paired"), ("causal_transformer", "ours over the baseline, paired")):
         rows.append((f"*{what}*", *(_ratio(cells, other, t) for t in taus)))
     return table(("", *(f"tau {t}" for t in taus)), rows)
+
+
+def label(cells: pd.DataFrame, model: str) -> str:
+    """Return what a model is called, and on how many seeds it was run where others were run on more."""
+    seeds, most = cells.loc[cells["model"] == model, "seed"].nunique(), cells["seed"].nunique()
+    return LABELS[model] + (f" ({seeds} of {most} seeds)" if seeds < most else "")
 
 
 def _spread(mean: float | None, sd: float | None) -> str:
@@ -158,15 +164,16 @@ def quality(cells: pd.DataFrame) -> str:
     """Return errors without artefacts, CRPS and coverage, one step and six steps ahead."""
     rows = []
     for gamma, (kind, tau) in product(sorted(cells["gamma"].unique()), ENDS):
+        asked = cells[(cells["kind"] == kind) & (cells["tau"] == tau) & (cells["gamma"] == gamma)]
         for model in (m for m in LABELS if m in set(cells["model"])):
-            one = cells[(cells["kind"] == kind) & (cells["tau"] == tau)]
-            one = one[(one["gamma"] == gamma) & (one["model"] == model)]
+            one = asked[asked["model"] == model]
             if len(one):
                 mean = one.mean(numeric_only=True)
                 held = [mean[c] for c in one.columns if c.startswith("coverage")]
                 cover = ", ".join(f"{v:.3f}" for v in held) if np.isfinite(held).all() else ""
                 numbers = [f"{mean[c]:.3f}" for c in ("rmse_possible", "rmse_later", "crps")]
-                rows.append((f"{gamma:g}", f"{kind.replace('_', ' ')}, tau {tau}", LABELS[model], *numbers, cover))
+                what = f"{kind.replace('_', ' ')}, tau {tau}"
+                rows.append((f"{gamma:g}", what, label(asked, model), *numbers, cover))
     return table(("gamma", "question", "model", "RMSE, possible", "RMSE, later", "CRPS", "coverage"), rows)
 
 
