@@ -41,7 +41,7 @@ from twingym.twins.decode import TransformerDynamics, spread
 from twingym.twins.errors import WeightsError
 from twingym.twins.model import WEIGHTS
 from twingym.twins.noise import Stream, uniforms
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 RESULTS = Path(__file__).parent / "results"
 APART = 10_000_000  # ids between the people of one network and the next

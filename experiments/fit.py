@@ -26,7 +26,6 @@ from twingym.twins.errors import RunExistsError, SpecError, WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
-from twingym.twins.transformer import TransformerConfig
 
 REFUSED = "refused"  # where a model is kept that was worse than the one it was to replace
 STEPS = 3_500_000  # of long courses
@@ -85,7 +84,7 @@ def fit(args: Args) -> TwinModel:
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
-    network = TransformerConfig(backbone=args.challenger) if args.challenger else None
+    network = replace(scenario.network, backbone=args.challenger) if args.challenger else scenario.network
     config, previous = settings(args, scenario), standing(folder, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)

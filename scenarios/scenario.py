@@ -25,6 +25,7 @@ from twingym.twins.errors import SpecError, unknown
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.scales import Floats
 from twingym.twins.spec import TwinSpec
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 PerPerson = Callable[[Step], Floats]
@@ -117,6 +118,7 @@ class Scenario:
         baseline: The rule over which benefit is reported.
         band: Optional safe band for plots: variable name to (low, high) in its unit.
         window: Steps that the twin model's attention looks back; must cover the slowest memory.
+        network: How large its twin model is.
         fit: How long and how its twin model is trained.
         fidelity: How a twin model is compared with the reference, fixed before it is fitted.
         parameters: A frozen dataclass of every constant that may be varied, or None.
@@ -155,6 +157,7 @@ class Scenario:
     benefit: PerPerson | None = None
     band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     window: int = 64
+    network: TransformerConfig = field(default_factory=TransformerConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     fidelity: FidelityPlan | None = None
     parameters: Any = None
@@ -292,7 +295,7 @@ class Scenario:
 
 
 # Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
-_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "fit"}
+_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "network", "fit"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
 _SINCE = {"intermittent": False}

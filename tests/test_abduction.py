@@ -15,7 +15,7 @@ from twingym.twins.courses import Courses
 from twingym.twins.errors import DynamicsError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.spec import TwinSpec
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SINCE, STEPS, SEED = 36, 60, 3
 

@@ -14,7 +14,7 @@ from twingym.twins.fit_config import FitConfig
 from twingym.twins.gate import crop
 from twingym.twins.network import TwinNetwork
 from twingym.twins.spec import TwinSpec
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)

@@ -20,7 +20,7 @@ from twingym.scenarios import get
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.twins import FitConfig, fit_twin, people
 from twingym.twins.errors import SpecError, UnknownNameError, WeightsError
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 TINY = TransformerConfig(width=16, layers=1, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)
 PLAN = FidelityPlan(

@@ -15,7 +15,7 @@ from twingym.scenarios import get
 from twingym.twins import TwinModel
 from twingym.twins.cohort import people
 from twingym.twins.network import TwinNetwork
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 GLUCOSE = get("Glucose-v0")
 NUDGE = get(Path(__file__).parent / "nudge_scenario.py")

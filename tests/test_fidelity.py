@@ -65,6 +65,7 @@ def test_weights_were_fitted_as_their_scenario_says(shipped):
     scenario, model, _ = shipped
     # Options that came later were off.
     assert dataclasses.asdict(FitConfig()) | model.training["config"] == dataclasses.asdict(scenario.fit)
+    assert model.network.config == scenario.network
 
 
 def test_policies_are_ranked_and_glucose_does_not_drift_on_200_people():

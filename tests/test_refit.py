@@ -13,7 +13,7 @@ from twingym.twins import FitConfig, TwinModel
 from twingym.twins.errors import SpecError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.refit import refit
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=1, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)
 NUDGE = str(Path(__file__).parent / "nudge_scenario.py")

@@ -19,8 +19,10 @@ from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, people, split_of
 from twingym.twins.errors import CohortError, SpecError, UnknownNameError, WeightsError
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.noise import Stream, philox, uniforms, uniforms_torch
 from twingym.twins.scales import Floats, Scale
+from twingym.twins.transformer_config import TransformerConfig
 
 GLUCOSE, RETENTION = get("Glucose-v0"), get("Retention-v0")
 TUTORIAL = Path(__file__).parent / "nudge_scenario.py"
@@ -300,6 +302,8 @@ def test_values_name_the_nearest_and_say_what_is_hidden() -> None:
 def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -> None:
     prose = replace(GLUCOSE, about="Other words.", title="Another title.", band={})
     assert prose.fingerprint() == GLUCOSE.fingerprint()
+    fitted_otherwise = replace(GLUCOSE, network=TransformerConfig(width=8), fit=FitConfig(epochs=1))
+    assert fitted_otherwise.fingerprint() == GLUCOSE.fingerprint()
     longer = replace(GLUCOSE, horizon=12)
     assert longer.fingerprint() != GLUCOSE.fingerprint()
     assert longer.limits_hash() == GLUCOSE.limits_hash()

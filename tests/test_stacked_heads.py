@@ -13,7 +13,7 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people
 from twingym.twins.network import TwinNetwork
 from twingym.twins.stacked_heads import StackedHeads
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 
 @pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])

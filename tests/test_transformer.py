@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.twins.transformer import CausalTransformer, TransformerConfig
+from twingym.twins.transformer import CausalTransformer
+from twingym.twins.transformer_config import TransformerConfig
 
 WINDOW = 12
 

@@ -25,7 +25,7 @@ from benchmarks.tumour.simulator import (
 
 from twingym.twins import TwinModel
 from twingym.twins.network import TwinNetwork
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=1, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)
 

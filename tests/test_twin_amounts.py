@@ -13,7 +13,7 @@ from twingym.twins.amounts import EventAmounts, Purse
 from twingym.twins.errors import SpecError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.scales import Scale
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
 DOLLARS = Scale("log", 0.0, 1000.0, 10.0)

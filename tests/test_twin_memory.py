@@ -12,7 +12,7 @@ from twingym.twins import TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork
 from twingym.twins.seen import TRACES, Done, Seen, advance_seen
 from twingym.twins.tokens import RATE_COUNT, RATE_STEPS
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
 STOPS = np.array([40, 3, 17, 40, 25, 8, 39, 1, 30, 12])

@@ -13,7 +13,7 @@ from twingym.twins.errors import SpecError, WeightsError
 from twingym.twins.fit import CHECKPOINT
 from twingym.twins.model import DESCRIPTION, WEIGHTS
 from twingym.twins.network import TwinNetwork
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
 QUICK = FitConfig(epochs=2, batches=3, batch_tokens=150, segment=0.5)

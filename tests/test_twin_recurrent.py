@@ -14,7 +14,7 @@ from twingym.twins import FitConfig, TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork
 from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
 from twingym.twins.regulars import Occasion, Regulars
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=2, attention_heads=2, head_width=8, ensemble=3, ensemble_width=8)
 MOST = (12, 15)

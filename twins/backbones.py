@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twingym.twins.errors import SpecError
-from twingym.twins.transformer import Cache, CausalTransformer, TransformerConfig, Trunk
+from twingym.twins.transformer import Cache, CausalTransformer, Trunk
+from twingym.twins.transformer_config import TransformerConfig
 
 
 @dataclass

@@ -26,7 +26,7 @@ from twingym.twins.noise import Stream, uniforms
 from twingym.twins.recalibration import check_recalibratable, recalibrated
 from twingym.twins.rehearsal import PATHS, check_rehearsable, energy_score
 from twingym.twins.spec import TwinSpec
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 CHECKPOINT = "fit.checkpoint"
 

@@ -18,7 +18,7 @@ from twingym.twins.decode import TransformerDynamics
 from twingym.twins.errors import WeightsError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.spec import TwinSpec
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 SCHEMA = 1
 WEIGHTS, DESCRIPTION = "twin.safetensors", "twin.json"

@@ -19,7 +19,7 @@ from twingym.twins.seen import Seen
 from twingym.twins.spec import TwinSpec
 from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.tokens import TokenLayout
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 OWN_LINEAR_START = 0.03  # standard deviation of the first weights, per unit of the gain of random priors
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount

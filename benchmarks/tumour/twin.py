@@ -21,7 +21,7 @@ from twingym.twins import Courses, TwinModel, Variable, fit_twin, people
 from twingym.twins.cohort import Cohort, Ids
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.spec import TwinSpec
-from twingym.twins.transformer import TransformerConfig
+from twingym.twins.transformer_config import TransformerConfig
 
 AT_ONCE = 20_000  # people in one batch
 SMALLEST = 1e-3  # cm^3, a tenth of the smallest tumour at diagnosis: nothing smaller is told apart
