@@ -71,13 +71,6 @@ def script(name: str) -> ModuleType:
     return module
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let scenario files be loaded without other tests hearing of it."""
-    for name in ("_registered", "_origins"):
-        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
-
-
 @pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "python") and page.name != TRAINS]))
 def test_python_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
