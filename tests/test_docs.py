@@ -19,7 +19,7 @@ import pytest
 import tyro
 from matplotlib.image import imread
 
-from twingym.experiments.cli import VERBS, main
+from twingym.experiments.cli import VERBS, main, module_of
 from twingym.scenarios import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,7 +105,7 @@ def test_commands_exist(page: Path) -> None:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
             case ["twingym", verb, *flags]:
                 assert verb in VERBS, f"{page.name}: twingym {verb}"
-                tyro.cli(import_module(f"twingym.experiments.{verb}").Args, args=flags)
+                tyro.cli(module_of(verb).Args, args=flags)
             case [python, "-m", module, *_] if python.endswith("python") and module.startswith("twingym"):
                 assert importlib.util.find_spec(module), f"{page.name}: python -m {module}"
             case [python, file, *_] if python.endswith("python") and file.endswith(".py"):
