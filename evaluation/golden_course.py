@@ -154,10 +154,12 @@ class GoldenCourses:
 
     def same_bits(self, now: GoldenCourses) -> bool:
         """Return whether every number is the same to the last bit."""
-        return self.declared == now.declared and all(
-            np.array_equal(values, now.courses[rule][name], equal_nan=True)
-            for rule, quantities in self.courses.items()
-            for name, values in quantities.items()
+        if self.declared != now.declared or self.courses.keys() != now.courses.keys():
+            return False
+        return all(
+            ours.keys() == now.courses[rule].keys()
+            and all(np.array_equal(values, now.courses[rule][name], equal_nan=True) for name, values in ours.items())
+            for rule, ours in self.courses.items()
         )
 
 

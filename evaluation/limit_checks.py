@@ -43,7 +43,8 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
     passed = [name for name, table in tables.items() if overall(table.reset_index()) == "pass"]
     if not passed:
         missed = {name: list(table.index[table["verdict"] != "pass"]) for name, table in tables.items()}
-        nearest = min(missed, key=lambda name: len(missed[name]))
+        failed = {name: int((table["verdict"] == "fail").sum()) for name, table in tables.items()}
+        nearest = min(missed, key=lambda name: (failed[name], len(missed[name])))
         lost = tables[nearest].loc[missed[nearest]]
         told = [f"{name} up to {row['bound']:.4g} (limit {row['limit']:g})" for name, row in lost.iterrows()]
         value = f"no policy surely keeps all; nearest is {nearest}, with {', '.join(told)}"

@@ -65,7 +65,8 @@ def check_scenario(
         if tell is not None:
             tell(name)
         try:
-            found += [replace(finding, check=name) for finding in check(subject)]
+            with np.errstate(all="ignore"):  # what comes of it is told
+                found += [replace(finding, check=name) for finding in check(subject)]
         except Exception as error:  # whatever a scenario's own functions raise
             found.append(replace(of_error("the check", error), check=name))
             break
@@ -96,7 +97,7 @@ def spec(subject: Subject) -> Iterator[Finding]:
 def cohort(subject: Subject) -> Iterator[Finding]:
     """Look whether an id is always the same person, with the traits that were declared."""
     s, ids = subject.scenario, people("test", 200)
-    once, again = s.people.sample(ids), s.people.sample(ids[::-1])
+    once, again = s.people.sample(ids), s.people.sample(ids[::-2])
     named = {v.name for v in s.traits}
     if set(once.traits) != named:
         differ = sorted(set(once.traits) ^ named)
@@ -106,7 +107,7 @@ def cohort(subject: Subject) -> Iterator[Finding]:
         return
     for where, first, second in (("trait", once.traits, again.traits), ("hidden", once.hidden, again.hidden)):
         for name, values in first.items():
-            if not np.allclose(values, np.asarray(second[name])[::-1], equal_nan=True):
+            if not np.allclose(values[::-2], second[name], equal_nan=True):
                 alone = "Make people of the uniforms alone: no mean over people, no random generator."
                 yield Finding(f"{where} {name}", "differs in other company", "the same person for the same id", alone)
     for v in s.traits:
