@@ -25,6 +25,12 @@ def mirror(name: str, horizon: int = 16) -> str:
     return MIRROR.replace("Mirror-v0", name).replace("horizon=16,", f"horizon={horizon},")
 
 
+def twingym(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    return int(stop.value.code or 0)
+
+
 def read_again() -> None:
     """Forget what installed packages declare."""
     for cached in (plugins.plugins, registry._plugged):
@@ -92,9 +98,7 @@ def test_a_broken_package_is_named_when_it_is_asked_for_and_breaks_no_other(
     with pytest.raises(SpecError, match=message):
         get(name)
     assert get("PluginGood-v0").id == "PluginGood-v0"
-    with pytest.raises(SystemExit) as stop:
-        main(["list"])
-    assert stop.value.code == 0
+    assert twingym("list") == 0
     shown = capsys.readouterr().out
     assert "Glucose-v0" in shown
     assert name in shown
@@ -173,3 +177,22 @@ def test_an_edited_file_is_read_again_and_what_was_loaded_keeps_its_hash(tmp_pat
     assert (before.fingerprint(), before.world_fingerprint()) == known
     assert load(path).horizon == 12
     assert not (tmp_path / "__pycache__").exists()
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_path_stands_wherever_a_verb_asks_for_a_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fit, train and compare --runs are in the walk of tests/test_docs.py, evaluate in tests/test_experiments_cli.py."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("folder", "mine.py")
+    path.parent.mkdir()
+    path.write_text(mirror("ByPath-v0"), encoding="utf-8")
+    words = ["--rules", "match", "--people", "20", "--dynamics", "reference", "--no-progress"]
+    assert twingym("compare", "--env", str(path), *words) == 0
+    assert (tmp_path / "runs" / "compare" / "ByPath-v0_1" / "tables" / "comparison.csv").is_file()
+    assert twingym("whatif", "--env", str(path), "--example", "person.csv") == 0
+    assert twingym("show", str(path)) == 0
+    assert "twingym/ByPath-v0" in capsys.readouterr().out
+    assert twingym("card", "--env", str(path)) == 2
+    assert str(Path("folder", "mine_twin")) in capsys.readouterr().err
