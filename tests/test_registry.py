@@ -183,7 +183,7 @@ def test_an_edited_file_is_read_again_and_what_was_loaded_keeps_its_hash(tmp_pat
 def test_a_path_stands_wherever_a_verb_asks_for_a_scenario(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Fit, train and compare --runs are in the walk of tests/test_docs.py, evaluate in tests/test_experiments_cli.py."""
+    """Fit and train are in the walk of tests/test_docs.py, evaluate in tests/test_experiments_cli.py."""
     monkeypatch.chdir(tmp_path)
     path = Path("folder", "mine.py")
     path.parent.mkdir()
