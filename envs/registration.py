@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gymnasium
 
+from twingym.scenarios.plugins import is_id
 from twingym.scenarios.registry import watch
 
 
@@ -17,9 +18,9 @@ def register_all() -> None:
 
 
 def register_env(name: str) -> None:
-    """Register the Gymnasium id of the scenario ``name``, unless it is there already."""
+    """Register the Gymnasium id of the scenario ``name``, unless it is there already or the name is no id."""
     env_id = f"twingym/{name}"
-    if env_id not in gymnasium.registry:
+    if is_id(name) and env_id not in gymnasium.registry:
         gymnasium.register(
             id=env_id,
             entry_point="twingym.envs.single:TwinEnv",

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from twingym.evaluation.disparity import Fairness as Fairness
     from twingym.evaluation.disparity import fairness as fairness
     from twingym.evaluation.episodes import Evaluation as Evaluation
+    from twingym.evaluation.finding import Finding as Finding
     from twingym.evaluation.model_card import card as card
     from twingym.evaluation.personal import personalise as personalise
     from twingym.evaluation.plots import plot_courses as plot_courses
     from twingym.evaluation.plots import plot_person as plot_person
     from twingym.evaluation.rollout import evaluate as evaluate
+    from twingym.evaluation.scenario_checks import check_scenario as check_scenario
     from twingym.evaluation.tables import verify as verify
     from twingym.evaluation.tables import write_tables as write_tables
     from twingym.evaluation.tuning import tune as tune
@@ -32,7 +34,9 @@ _WHERE = {
     "Comparison": "comparison",
     "Evaluation": "episodes",
     "Fairness": "disparity",
+    "Finding": "finding",
     "card": "model_card",
+    "check_scenario": "scenario_checks",
     "compare": "comparison",
     "evaluate": "rollout",
     "exploitation": "comparison",

@@ -18,6 +18,8 @@ VERBS = {
     "evaluate": "a trained agent or a rule on chosen people",
     "compare": "runs and rules side by side, in tables and TensorBoard",
     "whatif": "what may become of a recorded person under several policies",
+    "new-scenario": "a short file that runs, to be made a scenario of your own",
+    "check-scenario": "what is wrong with a scenario, and what to do about it",
 }
 STOPPED = 130  # what shells report after Ctrl-C
 
@@ -27,14 +29,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print("usage: twingym VERB [--help] [flags]\n")
-        print("\n".join(f"  {verb:10}{about}" for verb, about in VERBS.items()))
+        print("\n".join(f"  {verb:16}{about}" for verb, about in VERBS.items()))
         return
     try:
         if words[0] not in VERBS:
             raise unknown("verb", words[0], VERBS, "See `twingym --help`.")
     except TwinGymError as error:
         sys.exit(_refused(error))
-    sys.exit(run_verb(import_module(f"twingym.experiments.{words[0]}"), words[1:], f"twingym {words[0]}"))
+    sys.exit(run_verb(module_of(words[0]), words[1:], f"twingym {words[0]}"))
+
+
+def module_of(verb: str) -> ModuleType:
+    """Return the module of a verb."""
+    return import_module(f"twingym.experiments.{verb.replace('-', '_')}")
 
 
 def run_verb(module: ModuleType, argv: Sequence[str], name: str) -> int:

@@ -28,6 +28,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let scenarios be registered without other tests hearing of it."""
+    from twingym.scenarios import registry
+
+    for name in ("_registered", "_origins"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+
+@pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, Mapping[str, ArrayLike]], None]:
     """Compare named arrays with tests/golden/<name>.json, to 10 digits; ``--golden`` rewrites the file."""
 

@@ -19,7 +19,7 @@ import pytest
 import tyro
 from matplotlib.image import imread
 
-from twingym.experiments.cli import VERBS, main
+from twingym.experiments.cli import VERBS, main, module_of
 from twingym.scenarios import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,13 +71,6 @@ def script(name: str) -> ModuleType:
     return module
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let scenario files be loaded without other tests hearing of it."""
-    for name in ("_registered", "_origins"):
-        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
-
-
 @pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "python") and page.name != TRAINS]))
 def test_python_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +105,7 @@ def test_commands_exist(page: Path) -> None:
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
             case ["twingym", verb, *flags]:
                 assert verb in VERBS, f"{page.name}: twingym {verb}"
-                tyro.cli(import_module(f"twingym.experiments.{verb}").Args, args=flags)
+                tyro.cli(module_of(verb).Args, args=flags)
             case [python, "-m", module, *_] if python.endswith("python") and module.startswith("twingym"):
                 assert importlib.util.find_spec(module), f"{page.name}: python -m {module}"
             case [python, file, *_] if python.endswith("python") and file.endswith(".py"):
@@ -218,3 +211,41 @@ def test_the_commands_of_the_tutorial_lead_to_a_better_policy(elsewhere: Path, m
     assert dict(found["verdict"]) == {"one_rate": "fail", "by_level": "pass"} | dict.fromkeys(agents, "pass")
     # Better than the best rule, where they were not trained.
     assert (found.loc[agents, "return"] > found.loc["by_level", "return"]).all()
+
+
+# -- from nothing to a judged policy -----------------------------------------------------------------------------------
+
+WALK = ROOT / "docs" / "new_scenario.md"
+LITTLE = {
+    "fit": ("--epochs", "2", "--batches", "5", "--batch-tokens", "1500"),
+    "train": ("--n-timesteps", "4096", "--n-envs", "64", "--hyperparams", "batch_size:1024", "--eval-people", "40"),
+    "compare": ("--people", "40"),
+}
+
+
+def walk(root: Path, little: bool) -> pd.DataFrame:
+    """Type the commands of the page in a folder; ``little`` gives what takes long other numbers."""
+    typed = []
+    for program, verb, *words in commands(WALK):
+        assert program == "twingym"
+        typed.append(verb)
+        twingym(verb, *words, *(LITTLE.get(verb, ()) if little else ()))
+    assert typed == ["new-scenario", "show", "check-scenario", "check-scenario", "fit", "train", "compare"]
+    assert (root / "sleep_scenario_golden.json").is_file()
+    assert (root / "sleep_scenario_twin" / "twin.safetensors").is_file()
+    found = judged(root / "runs" / "compare" / "Sleep-v0_1")
+    policies = ("ppo/Sleep-v0_1", "one_dose", "by_level")
+    assert set(found.index) == {(name, place) for name in policies for place in ("reference", "transformer")}
+    return found
+
+
+def test_the_walk_leads_from_nothing_to_a_judged_policy(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twingym.experiments.fit.MOST_HELD_OUT", 100)
+    walk(elsewhere, little=True)
+
+
+@pytest.mark.slow
+def test_the_walk_as_printed_finds_the_better_rule(elsewhere: Path) -> None:
+    verdict = walk(elsewhere, little=False)["verdict"]
+    assert verdict["by_level", "reference"] == "pass"
+    assert verdict["one_dose", "reference"] == "fail"

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from twingym.envs.vector import TwinVectorEnv
+from twingym.evaluation.golden_course import course
 from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships
 
@@ -31,28 +32,8 @@ def actions_of(env: TwinVectorEnv, step: int) -> ArrayLike:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_reference_course(name: str, golden: Callable[[str, Mapping[str, ArrayLike]], None]) -> None:
-    env = TwinVectorEnv(get(name), len(TWINS), dynamics="reference", autoreset="disabled", horizon=STEPS)
-    env.reset(seed=SEED, options={"twins": list(TWINS)})
-    observed, inputs, delivered = [env.observed.copy()], [env.inputs.copy()], []
-    rewards, costs = [], []
-    for step in range(STEPS):
-        _, reward, terminated, _, infos = env.step(actions_of(env, step))
-        if step < STEPS - 1:
-            assert not terminated.any()
-        observed.append(env.observed.copy())
-        inputs.append(env.inputs.copy())
-        delivered.append(infos["delivered"])
-        rewards.append(reward)
-        costs.append(infos["costs"])
-    traits = {f"trait {trait}": values for trait, values in env.cohort.traits.items()}
-    golden(
-        name,
-        {
-            **traits,
-            "observed": observed,
-            **({"inputs": inputs} if get(name).inputs else {}),
-            "delivered": delivered,
-            "reward": rewards,
-            "costs": costs,
-        },
-    )
+    scenario = get(name)
+    found = course(scenario, lambda env, seen, step: actions_of(env, step), TWINS, STEPS, SEED)
+    ends = [column for column, variable in enumerate(scenario.variables) if variable.kind == "event"]
+    assert not found["observed"][: STEPS - 1, :, ends].any(), "a course that ended early says nothing of the rest"
+    golden(name, found)

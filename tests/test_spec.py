@@ -326,15 +326,17 @@ def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -
         ("  # the laboratory errs by a tenth", "", set()),
     ],
 )
+@pytest.mark.usefixtures("own_registry")
 def test_an_edit_of_ones_own_file_changes_the_hashes_of_what_it_concerns(
     tmp_path: Path, written: str, instead: str, changed: set[str]
 ) -> None:
     text = MY_SCENARIO.read_text(encoding="utf-8").replace("Theophylline-v0", "Edited-v0")
     assert written in text
     hashes = []
-    for name, words in (("before", text), ("after", text.replace(written, instead))):
-        (tmp_path / f"{name}.py").write_text(words, encoding="utf-8")
-        mine = load(tmp_path / f"{name}.py")
+    mine_path = tmp_path / "mine.py"
+    for words in (text, text.replace(written, instead)):
+        mine_path.write_text(words, encoding="utf-8")
+        mine = load(mine_path)
         hashes.append({"scenario": mine.fingerprint(), "world": mine.world_fingerprint(), "limits": mine.limits_hash()})
     assert {key for key in hashes[0] if hashes[0][key] != hashes[1][key]} == changed
 
