@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import kstest
 
 from twingym.evaluation.bounds import share_of
-from twingym.evaluation.forecast import comparable, unfold
-from twingym.evaluation.replay import record_beyond
+from twingym.evaluation.ensembles import Ensembles
 from twingym.evaluation.scores import central, crps, energy_score, rank
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
@@ -50,35 +49,25 @@ def calibration(
         and ``pit``.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
-    known = record_beyond(scenario, ids, seed, horizons[-1], plan)
-    tie = uniforms(seed, known.courses.ids, 0, Stream.POLICY, 1, 1)[:, 0]
-    names = [v.name for v in scenario.variables if v.kind != "event" and v.seen_by("twin")]
-    columns = [k for k, v in enumerate(scenario.variables) if v.name in names]
+    drawn = Ensembles.draw(scenario, plan, dynamics, ids, seed, samples, horizons)
+    tie = uniforms(seed, drawn.ids, 0, Stream.POLICY, 1, 1)[:, 0]
     labels = {
-        trait: np.asarray(levels)[known.courses.traits[trait].astype(int)]
-        for trait, levels in scenario.group_levels.items()
+        trait: np.asarray(levels)[drawn.traits[trait].astype(int)] for trait, levels in scenario.group_levels.items()
     }
     report: dict[str, Any] = {
-        "people": len(known.courses),
+        "people": len(drawn),
         "samples": samples,
-        "variables": {name: {} for name in names},
+        "variables": {name: {} for name in drawn.names},
         "energy": {},
         "pit": {},
         "groups": {trait: {level: {} for level in levels} for trait, levels in scenario.group_levels.items()},
     }
-    main, sums = names.index(plan.variable), np.zeros(2, dtype=object)
-    for step, (observed, _) in enumerate(unfold(scenario, plan, dynamics, known, seed, samples, horizons[-1]), start=1):
-        futures, truth = observed[..., columns], known.courses.observed[:, plan.history + step, columns]
-        if plan.total:  # the plan's variable is the sum since the forecast began
-            sums[0], sums[1] = sums[0] + futures[..., main], sums[1] + truth[:, main]
-            futures[..., main], truth[:, main] = sums[0], sums[1]
-        if step not in horizons:
-            continue
-        there = comparable(futures[..., [main]], truth[:, [main]], 1)
-        futures, truth = futures[:, there], truth[there]  # (S, N, V), (N, V)
-        scores = {name: crps(futures[..., k], truth[:, k]) for k, name in enumerate(names)}
-        ranks = {name: rank(futures[..., k], truth[:, k], tie[there]) for k, name in enumerate(names)}
-        for k, name in enumerate(names):
+    for step in horizons:
+        there = drawn.lasting(plan.variable, step)
+        futures, truth = drawn.futures[step][:, there], drawn.truth[step][there]  # (S, N, V), (N, V)
+        scores = {name: crps(futures[..., k], truth[:, k]) for k, name in enumerate(drawn.names)}
+        ranks = {name: rank(futures[..., k], truth[:, k], tie[there]) for k, name in enumerate(drawn.names)}
+        for k, name in enumerate(drawn.names):
             report["variables"][name][str(step)] = {
                 **_reliability(ranks[name]),
                 "crps": float(scores[name].mean()),

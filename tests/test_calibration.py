@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from twingym.evaluation import ensembles
 from twingym.evaluation.calibration import LEVELS, calibration, worst_coverage
+from twingym.evaluation.ensembles import Ensembles
 from twingym.evaluation.model_fairness import model_fairness
 from twingym.evaluation.scores import energy_score
 from twingym.scenarios import get
@@ -88,3 +90,26 @@ def test_a_group_that_the_model_serves_worse_is_named(glucose):
     assert worse["worst"]["weight_band"]["crps"] > 1.0
     value, low, high = worse["value_error"]["weight_band"]["light"]
     assert low < value < high
+
+
+def test_ensembles_are_the_same_however_many_are_drawn_at_a_time(glucose, monkeypatch):
+    scenario, plan = glucose
+    ids, world = people("test", 30), scenario.reference()
+    whole = Ensembles.draw(scenario, plan, world, ids, 3, 4, (1, 6))
+    monkeypatch.setattr(ensembles, "AT_ONCE", 50)
+    shards = Ensembles.draw(scenario, plan, world, ids, 3, 4, (1, 6))
+    assert len(whole) == len(shards) == 30
+    for step in (1, 6):
+        np.testing.assert_array_equal(shards.futures[step], whole.futures[step])
+        np.testing.assert_array_equal(shards.truth[step], whole.truth[step])
+    assert whole.futures[6].shape == (4, 30, 1)
+
+
+def test_totals_add_up_since_the_forecast_began():
+    scenario = get("Retention-v0")
+    drawn = Ensembles.draw(scenario, scenario.fidelity, scenario.reference(), people("test", 40), 3, 3, (1, 2, 3))
+    k = drawn.names.index("purchases")
+    weekly = np.diff(np.stack([drawn.futures[step][..., k] for step in (1, 2, 3)]), axis=0)
+    assert (weekly >= 0.0).all()
+    spend = drawn.names.index("spend")  # dollars are not totalled: they are above 0 in the weeks of a purchase
+    np.testing.assert_array_equal(drawn.futures[2][..., spend] > 0.0, weekly[0] > 0.0)
