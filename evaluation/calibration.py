@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import kstest
 
 from twingym.evaluation.bounds import share_of
 from twingym.evaluation.ensembles import Ensembles
-from twingym.evaluation.scores import central, crps, energy_score, rank
+from twingym.evaluation.recalibration_gain import recalibration_gain
+from twingym.evaluation.scores import central, crps, energy_score, rank, ties, uniform_distance
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
 from twingym.twins.dynamics import Dynamics
-from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -25,7 +24,13 @@ LEAST_GROUP = 200  # people; of fewer, coverage is not known to 5 points
 
 
 def calibration(
-    scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, ids: Ids, seed: int, samples: int
+    scenario: Scenario,
+    plan: FidelityPlan,
+    dynamics: Dynamics,
+    ids: Ids,
+    seed: int,
+    samples: int,
+    learners: Ids | None = None,
 ) -> dict[str, Any]:
     """Judge forecasts of every variable that both worlds know, at several horizons, from futures drawn once.
 
@@ -39,6 +44,7 @@ def calibration(
         ids: Held-out people, one forecast each.
         seed: Of the courses and of luck.
         samples: Futures per person.
+        learners: People of the validation split, to tell what recalibration would gain.
 
     Returns:
         ``variables``: variable -> steps ahead -> ``crps``, ``coverage`` (level -> [estimate, low, high]), ``pce`` (mean
@@ -46,11 +52,12 @@ def calibration(
         over what happened) and ``people``; ``energy``: steps ahead -> energy score of the joint state in standard
         deviations (Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359); ``pit``: steps ahead -> shares of the
         plan's variable in ten bins; ``groups``: trait -> level -> steps ahead -> ``people``, ``crps``, ``coverage``
-        and ``pit``.
+        and ``pit``; ``recalibration``: see :func:`~twingym.evaluation.recalibration_gain.recalibration_gain`, None
+        without learners.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
     drawn = Ensembles.draw(scenario, plan, dynamics, ids, seed, samples, horizons)
-    tie = uniforms(seed, drawn.ids, 0, Stream.POLICY, 1, 1)[:, 0]
+    tie = ties(seed, drawn.ids)
     labels = {
         trait: np.asarray(levels)[drawn.traits[trait].astype(int)] for trait, levels in scenario.group_levels.items()
     }
@@ -61,7 +68,11 @@ def calibration(
         "energy": {},
         "pit": {},
         "groups": {trait: {level: {} for level in levels} for trait, levels in scenario.group_levels.items()},
+        "recalibration": None,
     }
+    if learners is not None:
+        learned = Ensembles.draw(scenario, plan, dynamics, learners, seed, samples, horizons)
+        report["recalibration"] = recalibration_gain(drawn, learned, plan.variable, LEVELS, seed)
     for step in horizons:
         there = drawn.lasting(plan.variable, step)
         futures, truth = drawn.futures[step][:, there], drawn.truth[step][there]  # (S, N, V), (N, V)
@@ -127,13 +138,11 @@ def _pit(ranks: Floats) -> list[float]:
 
 
 def _reliability(ranks: Floats) -> dict[str, Any]:
-    ordered = np.sort(ranks)
-    uniform: NDArray[np.float64] = (np.arange(len(ranks)) + 0.5) / len(ranks)
     test = kstest(ranks, "uniform")
     return {
         "people": len(ranks),
         "coverage": _coverage(ranks),
-        "pce": float(np.abs(ordered - uniform).mean()),
+        "pce": uniform_distance(ranks),
         "ks": float(test.statistic),
         "ks_p": float(test.pvalue),
     }

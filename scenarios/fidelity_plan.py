@@ -37,7 +37,9 @@ class FidelityPlan:
             amounts (N, A). The first is what the others are compared with.
         effect_steps: Steps after the change over which its mean effect is taken.
         people: Held-out people on whom forecasts, effects and disagreement are measured.
-        effect_samples: Futures per person and dose: enough that chance does not blur a person's effect.
+        effect_people: Held-out people whose branches are followed under each dose; ``people`` if 0. Where few respond,
+            more people tell more than more futures of the same.
+        effect_samples: Futures per person and dose; their chance is taken off where it would blur a person's effect.
         policies: Rules with settings whose values are compared, by name.
         metric: The metric (or ``return``) by which policies are compared.
         tolerance: Largest difference of a policy's metric between twin model and reference.
@@ -68,6 +70,7 @@ class FidelityPlan:
     shift: Callable[[Floats, Floats], Floats]
     total: bool = False
     people: int = 300
+    effect_people: int = 0
     effect_samples: int = 20
     policy_people: int = 300
     anchor_people: int = 0

@@ -113,8 +113,8 @@ def test_a_model_of_shuffled_actions_fails_the_interventional_test(name, learner
         model = fit_twin(source, scenario.twin_spec(), None, config)
         found[kind] = effects(scenario, scenario.fidelity, model.dynamics(), people("test", judged), 1, samples)
     # A short fit on few people finds two thirds of the effect; without the link between dose and person there is none.
-    assert found["true"][dose]["ratio"] > 0.5
-    assert abs(found["shuffled"][dose]["ratio"]) < 0.25
+    assert found["true"]["doses"][dose]["ratio"][0] > 0.5
+    assert abs(found["shuffled"]["doses"][dose]["ratio"][0]) < 0.25
 
 
 def test_a_recorded_schedule_does_not_react(shipped):
