@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from tests.deaf_reference import Deaf
 
+from twingym.evaluation import shift as block
 from twingym.evaluation.shift import shift
 from twingym.scenarios import get
 from twingym.twins import people
@@ -13,7 +14,13 @@ from twingym.twins import people
 @pytest.fixture(scope="module")
 def glucose():
     scenario = get("Glucose-v0")
-    return scenario, dataclasses.replace(scenario.fidelity, history=24, horizons={"80 minutes": 16})
+    return scenario, dataclasses.replace(scenario.fidelity, history=60, horizons={"2 hours": 24})
+
+
+@pytest.fixture(autouse=True)
+def short_search(monkeypatch):
+    monkeypatch.setattr(block, "ROUNDS", 2)
+    monkeypatch.setattr(block, "CANDIDATES", 3)
 
 
 def test_the_reference_forecasts_itself_under_every_treatment(glucose):
