@@ -10,12 +10,13 @@ import numpy as np
 
 from twingym.evaluation.effect import PersonalEffect, compared
 from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.replay import record, record_beyond
+from twingym.evaluation.replay import Record, record, record_beyond
 from twingym.evaluation.scores import covered, crps, rank, ties
 from twingym.scenarios.fidelity_plan import FidelityPlan, Schedule
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
 from twingym.twins.dynamics import Dynamics
+from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
 CANDIDATES, PIECES, SCOUTS = 8, 4, 5
@@ -120,45 +121,52 @@ def _adversary(
     scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, ids: Ids, seed: int, random: np.random.Generator
 ) -> Floats:
     """Search for the factors (P,) under which the twin model's mean forecasts are furthest from the reference's."""
-    least, most = min(plan.shifts), max(plan.shifts)
+    least, most, steps = min(plan.shifts), max(plan.shifts), max(plan.horizons.values())
     middle, spread = np.full(PIECES, 0.5 * (least + most)), np.full(PIECES, 0.5 * (most - least))
+    known = record_beyond(scenario, ids, seed, steps, plan)
+    person = uniforms(seed, known.courses.ids, 0, Stream.POLICY, 0, 1)[:, 0]
     tried: list[tuple[float, Floats]] = []
     for number in range(ROUNDS):
         drawn = np.clip(middle + spread * random.normal(size=(CANDIDATES, PIECES)), least, most)
         if number == 0:
             drawn[0] = most  # the aggressive treatment is a candidate, so that the adversary is not milder
         for factors in drawn:
-            changed = replace(plan, schedule=pieced(plan, np.tile(factors, (len(ids), 1))))
-            error = mean_error(scenario, changed, dynamics, ids, seed, SCOUTS)
+            schedule = pieced(plan, np.tile(factors, (len(person), 1)))
+            changed = replace(known, intended=schedule(known.courses.traits, known.courses.inputs, person))
+            futures, _ = sample(scenario, plan, dynamics, changed, seed, SCOUTS, steps)
+            error = mean_error(scenario, plan, futures, changed, seed)
             tried.append((error[0] if error else 0.0, factors))
         elite = np.stack([factors for _, factors in sorted(tried, key=lambda one: -one[0])[:ELITE]])
         middle, spread = elite.mean(axis=0), np.maximum(elite.std(axis=0), LEAST_SPREAD * (most - least))
     return max(tried, key=lambda one: one[0])[1]
 
 
-def mean_error(
-    scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, ids: Ids, seed: int, samples: int
-) -> list[float] | None:
+def mean_error(scenario: Scenario, plan: FidelityPlan, futures: Floats, known: Record, seed: int) -> list[float] | None:
     """Root mean square distance of a person's mean forecast from the reference's at the longest horizon.
 
     Both are means over futures with independent luck, whose chance is taken off; futures that an event ended do not
     count.
+
+    Args:
+        scenario: A scenario with a reference.
+        plan: What was forecast.
+        futures: Of the twin model, (S, N, T); the reference draws as many.
+        known: What was recorded, and is intended, of these people.
+        seed: Of luck.
 
     Returns:
         [estimate, low, high] with a 95 % interval over people; None where hardly anybody's futures last.
     """
     if scenario.reference is None:
         raise ValueError(f"scenario {scenario.id} has no reference whose means could be compared with.")
-    steps = max(plan.horizons.values())
-    known = record_beyond(scenario, ids, seed, steps, plan)
-    mine, _ = sample(scenario, plan, dynamics, known, seed, samples, steps)
+    samples, steps = len(futures), futures.shape[-1]
     theirs, _ = sample(scenario, plan, scenario.reference(), known, seed, samples, steps, first=1 + samples)
-    mine, theirs = mine[..., -1], theirs[..., -1]
-    lasting = (np.isfinite(mine).sum(axis=0) > 1) & (np.isfinite(theirs).sum(axis=0) > 1)
+    twin, reference = futures[..., -1], theirs[..., -1]
+    lasting = (np.isfinite(twin).sum(axis=0) > 1) & (np.isfinite(reference).sum(axis=0) > 1)
     if lasting.sum() < 2:
         return None
-    twin, reference = (PersonalEffect.of_lasting(world[:, lasting]) for world in (mine, theirs))
-    return compared(twin, reference, seed)["pehe"]
+    worlds = [PersonalEffect.of_lasting(world[:, lasting]) for world in (twin, reference)]
+    return compared(worlds[0], worlds[1], seed)["pehe"]
 
 
 def _scored(
@@ -170,7 +178,7 @@ def _scored(
     futures, _ = sample(scenario, plan, dynamics, known, seed, samples, steps)
     there = comparable(futures, truth, steps)
     found: dict[str, Any] = {
-        "error": mean_error(scenario, plan, dynamics, ids, seed, samples),
+        "error": mean_error(scenario, plan, futures, known, seed),
         "ended": float((~np.isfinite(futures[..., -1])).mean()),
         "ended_reference": float((~np.isfinite(truth[:, -1])).mean()),
     }
