@@ -7,6 +7,7 @@ from typing import Any
 
 PLOT = "card.png"
 QUICK_FORM = "Not computed: quick form."
+TOO_FEW = "too few people"
 LIMITS = (
     "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; a policy that was "
     "trained in it is judged on the reference before anything is claimed."
@@ -237,16 +238,13 @@ def _fairness(block: Block, groups: Block) -> list[str]:
     """Worst gaps, and errors of every policy's value by group."""
 
     def told(gap: Block | None) -> str:
-        return "too few people" if gap is None else f"{gap['gap']:.3g} at {gap['steps']}"
+        return TOO_FEW if gap is None else f"{gap['gap']:.3g} at {gap['steps']}"
+
+    def valued(gap: Block | None) -> str:
+        return TOO_FEW if gap is None else f"{_bounded(gap['gap'])}, {gap['policy']}"
 
     worst = [
-        (
-            trait,
-            told(found["crps"]),
-            told(found["coverage"]),
-            f"{_bounded(found['value']['gap'])}, {found['value']['policy']}",
-        )
-        for trait, found in block.items()
+        (trait, told(found["crps"]), told(found["coverage"]), valued(found["value"])) for trait, found in block.items()
     ]
     parts = [
         "Is it as good for everybody? Largest gaps between groups: of CRPS (a share of the smaller) and coverage of "
@@ -257,7 +255,11 @@ def _fairness(block: Block, groups: Block) -> list[str]:
     for trait, found in groups.items():
         levels = list(found["people"])
         rows = [
-            (policy, *(_bounded(by_level[level]) for level in levels), _bounded(found["gaps"][policy]))
+            (
+                policy,
+                *(_bounded(by_level[level]) for level in levels),
+                _bounded(found["gaps"][policy]) if found["gaps"] else TOO_FEW,
+            )
             for policy, by_level in found["errors"].items()
         ]
         parts += [

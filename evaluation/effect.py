@@ -142,9 +142,10 @@ def effects(
     at = plan.branch(known.courses.inputs, known.intended)
     kept = np.flatnonzero((at >= plan.history) & (at + plan.effect_steps <= known.courses.length))
     known, at = known.take(kept), at[kept]
-    samples = max(samples, 2 * (dynamics.heads if isinstance(dynamics, Uncertain) else 1))
+    judge = scenario.reference()
+    samples = max(samples, *(2 * world.heads for world in (dynamics, judge) if isinstance(world, Uncertain)), 2)
     mine = branches(scenario, plan, dynamics, known, at, seed, samples)
-    theirs = branches(scenario, plan, scenario.reference(), known, at, seed, samples, luck=1 + samples)
+    theirs = branches(scenario, plan, judge, known, at, seed, samples, luck=1 + samples)
     given = next(iter(plan.doses))
 
     def against(field: str, dose: str) -> dict[str, Any]:

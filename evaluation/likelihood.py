@@ -33,7 +33,8 @@ def likelihood(
     Returns:
         Variable -> ``nll``, the negative log likelihood in nats per value on the model's scale (mean over heads and a
         person's steps: [mean, low, high] over people), and ``naive``, that of what anybody would say: a Gaussian
-        around the last value, or for levels how often each occurs; None where neither applies.
+        around the last value, or for levels how often each occurs; None where neither applies. What was never
+        measured is left out.
     """
     spec, steps = model.spec, plan.history + max(plan.horizons.values())
     data = dataset(record(scenario, ids, seed, steps, plan).courses, spec)
@@ -48,6 +49,8 @@ def likelihood(
     for k, variable in enumerate(spec.modelled):
         of = there[..., k]
         told = of.any(axis=1)
+        if not told.any():
+            continue
         mean = np.where(of, scores[..., k], 0.0).sum(axis=1)[told] / of.sum(axis=1)[told]
         known = of & np.isfinite(last[..., k])
         found[variable.name] = {

@@ -18,7 +18,7 @@ def model_fairness(calibrated: Mapping[str, Any], valued: Mapping[str, Any]) -> 
     Returns:
         Trait -> ``crps`` (over the smaller one's) and ``coverage`` of 90 %, each with the ``steps`` ahead where it is
         largest, between groups of at least 200 people; None where fewer than two are large enough. ``value``: the
-        largest gap of a policy's error, [gap, low, high], with the ``policy``.
+        largest gap of a policy's error, [gap, low, high], with the ``policy``; None with fewer than two groups.
     """
     report: dict[str, dict[str, Any]] = {}
     for trait, levels in calibrated["groups"].items():
@@ -36,7 +36,7 @@ def model_fairness(calibrated: Mapping[str, Any], valued: Mapping[str, Any]) -> 
         report[trait] = {
             "crps": _largest(scores),
             "coverage": _largest(shares),
-            "value": {"gap": groups["gaps"][groups["worst"]], "policy": groups["worst"]},
+            "value": groups["gaps"] and {"gap": groups["gaps"][groups["worst"]], "policy": groups["worst"]},
         }
     return report
 

@@ -20,6 +20,7 @@ from twingym.twins.dynamics import Dynamics
 from twingym.twins.scales import Floats
 
 RESAMPLES = 500
+LEAST_PEOPLE = 10  # of a group: of fewer, nothing can be said
 CLOSE = 0.2  # pairs within this share of the range are the hard ones
 
 
@@ -103,24 +104,27 @@ def by_group(mine: Mapping[str, Floats], theirs: Mapping[str, Floats], labels: N
         labels: Group of each person, (N,).
 
     Returns:
-        ``people`` per group; ``errors``: policy -> group -> twin model minus reference, [mean, low, high]; ``gaps``:
-        policy -> [largest difference between two groups' errors, low, high], whose lower end holds for all pairs at
-        once; ``worst``: the policy with the largest gap.
+        ``people`` per group of at least ten; ``errors``: policy -> group -> twin model minus reference, [mean, low,
+        high]; ``gaps``: policy -> [largest difference between two groups' errors, low, high], whose lower end holds for
+        all pairs at once; ``worst``: the policy with the largest gap. Both are None with fewer than two groups.
     """
-    groups = groups_of(labels)
+    groups = {level: rows for level, rows in groups_of(labels).items() if len(rows) >= LEAST_PEOPLE}
     errors = {name: mine[name] - theirs[name] for name in theirs}
-    rows = list(groups.values())
-    drawn = bootstrap(np.stack(list(errors.values()), axis=1), rows, draws=RESAMPLES)
-    gaps = {name: gap_of(error, rows, drawn=drawn.only(k)).bounded() for k, (name, error) in enumerate(errors.items())}
-    return {
+    found: dict[str, Any] = {
         "people": {level: len(of) for level, of in groups.items()},
         "errors": {
             name: {level: mean_of(error[of]).bounded() for level, of in groups.items()}
             for name, error in errors.items()
         },
-        "gaps": gaps,
-        "worst": max(gaps, key=lambda name: gaps[name][0]),
+        "gaps": None,
+        "worst": None,
     }
+    if len(groups) < 2:
+        return found
+    rows = list(groups.values())
+    drawn = bootstrap(np.stack(list(errors.values()), axis=1), rows, draws=RESAMPLES)
+    gaps = {name: gap_of(error, rows, drawn=drawn.only(k)).bounded() for k, (name, error) in enumerate(errors.items())}
+    return {**found, "gaps": gaps, "worst": max(gaps, key=lambda name: gaps[name][0])}
 
 
 def _error(values: Floats) -> float:

@@ -88,9 +88,11 @@ def run(args: Args) -> None:
         return {"PPO": trained(scenario, model, school, args.n_timesteps)} if args.exploit else given
 
     exploited = agents if args.exploit or given else None
-    content = judged(
-        scenario, model, screen, exploited, quick=args.quick, against=args.against, weights=folder, finished=finished
-    )
+    how: dict[str, Any] = {"quick": args.quick, "against": args.against, "weights": folder}
+    try:
+        content = judged(scenario, model, screen, exploited, **how, finished=finished)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"the same command goes on after the last finished block, kept in {out}") from stop
     write_card(out, content)
     finished.remove()
     shutil.rmtree(school, ignore_errors=True)
@@ -150,7 +152,7 @@ def trained(scenario: Scenario, model: TwinModel, folder: Path, n_timesteps: int
         progress=True,
     )
     if not training.finished:
-        raise KeyboardInterrupt("no card was written; the same command goes on")
+        raise KeyboardInterrupt
     return training.policy
 
 

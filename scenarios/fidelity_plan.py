@@ -48,7 +48,8 @@ class FidelityPlan:
         anchor_people: More of them, on whom the first policy is evaluated too; see
             :func:`~twingym.evaluation.policy_values.policy_values`. 0 for none.
         shift: From scheduled amounts (N, T, A) and a factor per person (N,) to amounts that leave the training data.
-        shifts: The factors; used to rank disagreement against error.
+        shifts: The factors; used to rank disagreement against error and for dose-response curves. An adversary tries
+            all between the least and the greatest.
         drift: Name of the rule under which courses are compared over the judged horizon.
         drift_tolerance: Largest difference of the variable's mean between twin model and reference at the end.
     """
