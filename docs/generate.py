@@ -131,6 +131,9 @@ def intervals(report: dict[str, Any]) -> dict[str, str]:
         for horizon, by_rival in report["forecast"]["skill"].items()
         for rival, (_, *bounds) in by_rival.items()
     }
+    for dose, effect in report["effects"]["doses"].items():
+        found[f"effect of {dose} over the reference's"] = effect["ratio"][1:]
+        found[f"correlation of effects of {dose}"] = effect["correlation"][1:]
     found["disagreement against error (Spearman)"] = report["disagreement"]["spearman"][1:]
     return {check: f" ({low:.3g} to {high:.3g})" for check, (low, high) in found.items()}
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import kstest
 
 from twingym.evaluation.bounds import share_of
-from twingym.evaluation.forecast import comparable, unfold
-from twingym.evaluation.replay import record_beyond
-from twingym.evaluation.scores import central, crps, energy_score, rank
+from twingym.evaluation.ensembles import Ensembles
+from twingym.evaluation.recalibration_gain import recalibration_gain
+from twingym.evaluation.scores import central, crps, energy_score, rank, ties, uniform_distance
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
 from twingym.twins.dynamics import Dynamics
-from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -26,7 +24,13 @@ LEAST_GROUP = 200  # people; of fewer, coverage is not known to 5 points
 
 
 def calibration(
-    scenario: Scenario, plan: FidelityPlan, dynamics: Dynamics, ids: Ids, seed: int, samples: int
+    scenario: Scenario,
+    plan: FidelityPlan,
+    dynamics: Dynamics,
+    ids: Ids,
+    seed: int,
+    samples: int,
+    learners: Ids | None = None,
 ) -> dict[str, Any]:
     """Judge forecasts of every variable that both worlds know, at several horizons, from futures drawn once.
 
@@ -40,6 +44,7 @@ def calibration(
         ids: Held-out people, one forecast each.
         seed: Of the courses and of luck.
         samples: Futures per person.
+        learners: People of the validation split, to tell what recalibration would gain.
 
     Returns:
         ``variables``: variable -> steps ahead -> ``crps``, ``coverage`` (level -> [estimate, low, high]), ``pce`` (mean
@@ -47,38 +52,33 @@ def calibration(
         over what happened) and ``people``; ``energy``: steps ahead -> energy score of the joint state in standard
         deviations (Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359); ``pit``: steps ahead -> shares of the
         plan's variable in ten bins; ``groups``: trait -> level -> steps ahead -> ``people``, ``crps``, ``coverage``
-        and ``pit``.
+        and ``pit``; ``recalibration``: see :func:`~twingym.evaluation.recalibration_gain.recalibration_gain`, None
+        without learners.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
-    known = record_beyond(scenario, ids, seed, horizons[-1], plan)
-    tie = uniforms(seed, known.courses.ids, 0, Stream.POLICY, 1, 1)[:, 0]
-    names = [v.name for v in scenario.variables if v.kind != "event" and v.seen_by("twin")]
-    columns = [k for k, v in enumerate(scenario.variables) if v.name in names]
+    drawn = Ensembles.draw(scenario, plan, dynamics, ids, seed, samples, horizons)
+    tie = ties(seed, drawn.ids)
     labels = {
-        trait: np.asarray(levels)[known.courses.traits[trait].astype(int)]
-        for trait, levels in scenario.group_levels.items()
+        trait: np.asarray(levels)[drawn.traits[trait].astype(int)] for trait, levels in scenario.group_levels.items()
     }
     report: dict[str, Any] = {
-        "people": len(known.courses),
+        "people": len(drawn),
         "samples": samples,
-        "variables": {name: {} for name in names},
+        "variables": {name: {} for name in drawn.names},
         "energy": {},
         "pit": {},
         "groups": {trait: {level: {} for level in levels} for trait, levels in scenario.group_levels.items()},
+        "recalibration": None,
     }
-    main, sums = names.index(plan.variable), np.zeros(2, dtype=object)
-    for step, (observed, _) in enumerate(unfold(scenario, plan, dynamics, known, seed, samples, horizons[-1]), start=1):
-        futures, truth = observed[..., columns], known.courses.observed[:, plan.history + step, columns]
-        if plan.total:  # the plan's variable is the sum since the forecast began
-            sums[0], sums[1] = sums[0] + futures[..., main], sums[1] + truth[:, main]
-            futures[..., main], truth[:, main] = sums[0], sums[1]
-        if step not in horizons:
-            continue
-        there = comparable(futures[..., [main]], truth[:, [main]], 1)
-        futures, truth = futures[:, there], truth[there]  # (S, N, V), (N, V)
-        scores = {name: crps(futures[..., k], truth[:, k]) for k, name in enumerate(names)}
-        ranks = {name: rank(futures[..., k], truth[:, k], tie[there]) for k, name in enumerate(names)}
-        for k, name in enumerate(names):
+    if learners is not None:
+        learned = Ensembles.draw(scenario, plan, dynamics, learners, seed, samples, horizons)
+        report["recalibration"] = recalibration_gain(drawn, learned, plan.variable, LEVELS, seed)
+    for step in horizons:
+        there = drawn.lasting(plan.variable, step)
+        futures, truth = drawn.futures[step][:, there], drawn.truth[step][there]  # (S, N, V), (N, V)
+        scores = {name: crps(futures[..., k], truth[:, k]) for k, name in enumerate(drawn.names)}
+        ranks = {name: rank(futures[..., k], truth[:, k], tie[there]) for k, name in enumerate(drawn.names)}
+        for k, name in enumerate(drawn.names):
             report["variables"][name][str(step)] = {
                 **_reliability(ranks[name]),
                 "crps": float(scores[name].mean()),
@@ -138,13 +138,11 @@ def _pit(ranks: Floats) -> list[float]:
 
 
 def _reliability(ranks: Floats) -> dict[str, Any]:
-    ordered = np.sort(ranks)
-    uniform: NDArray[np.float64] = (np.arange(len(ranks)) + 0.5) / len(ranks)
     test = kstest(ranks, "uniform")
     return {
         "people": len(ranks),
         "coverage": _coverage(ranks),
-        "pce": float(np.abs(ordered - uniform).mean()),
+        "pce": uniform_distance(ranks),
         "ks": float(test.statistic),
         "ks_p": float(test.pvalue),
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.evaluation.replay import Record, bring, record, record_beyond
-from twingym.evaluation.scores import covered, crps, rank, skill
+from twingym.evaluation.scores import covered, crps, rank, skill, ties
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
@@ -38,10 +38,12 @@ def unfold(
     samples: int,
     steps: int,
     head: int | None = None,
+    first: int = 1,
 ) -> Iterator[tuple[Floats, Floats]]:
     """Draw futures of everybody after the plan's history, under the recorded inputs and intended interventions.
 
-    With ``head``, everybody is bound to that head; the luck is the same for each.
+    With ``head``, everybody is bound to that head; the luck is the same for each. ``first`` is the number of the first
+    future's luck: worlds whose luck should not meet begin ``samples`` apart.
 
     Yields:
         For each of ``steps``: what is observed, shape (S, N, V), and the dynamics' disagreement, (S, N), zero if it has
@@ -55,7 +57,7 @@ def unfold(
     if head is not None and isinstance(dynamics, Uncertain):
         state = dynamics.bind(state, np.full(len(rows), head))
     # Every sample is another run of luck of the same person: another episode number.
-    luck = np.repeat(np.arange(1, samples + 1), count)
+    luck = np.repeat(np.arange(first, first + samples), count)
     ended = np.zeros(len(rows), dtype=bool)
     for t in range(steps):
         noise = uniforms(seed, courses.ids[rows], luck, Stream.DYNAMICS, t + 1, dynamics.noise_width)
@@ -78,6 +80,7 @@ def sample(
     samples: int,
     steps: int,
     head: int | None = None,
+    first: int = 1,
 ) -> tuple[Floats, Floats]:
     """Draw futures of the plan's variable; see :func:`unfold`.
 
@@ -87,7 +90,7 @@ def sample(
     """
     column = [v.name for v in scenario.variables].index(plan.variable)
     futures, doubts = np.empty((2, samples, len(known.courses), steps))
-    for t, (observed, doubt) in enumerate(unfold(scenario, plan, dynamics, known, seed, samples, steps, head)):
+    for t, (observed, doubt) in enumerate(unfold(scenario, plan, dynamics, known, seed, samples, steps, head, first)):
         futures[..., t], doubts[..., t] = observed[..., column], doubt
     return (futures.cumsum(axis=2) if plan.total else futures), doubts
 
@@ -164,30 +167,51 @@ def forecast_skill(
         samples: Futures per person.
 
     Returns:
-        ``skill``: horizon -> simple forecast -> [estimate, low, high]; ``crps`` and ``coverage`` by horizon.
+        ``skill``: horizon -> simple forecast -> [estimate, low, high]; ``crps`` and ``coverage`` by horizon;
+        ``errors``: the same horizons and one step -> ``crps`` and ``rmse`` (of the mean forecast), each of the ``twin``
+        model, of ``persistence``, and of the ``oracle``: the reference, which knows the person's hidden state too, so
+        that nobody can do better.
     """
+    if scenario.reference is None:
+        raise ValueError(f"scenario {scenario.id} has no reference that makes courses.")
     longest = max(*plan.horizons.values(), *plan.coverage.values())
     known = record_beyond(scenario, ids, seed, longest, plan)
     courses = known.courses
     train = record(scenario, train_ids, seed + 1, plan.history + longest, plan).courses
     truth = series(scenario, plan, courses, plan.history, longest)
     futures, _ = sample(scenario, plan, dynamics, known, seed, samples, longest)
+    oracle, _ = sample(scenario, plan, scenario.reference(), known, seed, samples, max(plan.horizons.values()))
     simple = SimpleForecasts(train, scenario, plan)
     report: dict[str, object] = {"people": len(courses)}
-    scores, skills, coverage = {}, {}, {}
-    for label, steps in plan.horizons.items():
-        there = comparable(futures, truth, steps)
-        score = crps(futures[:, there, steps - 1], truth[there, steps - 1])
-        scores[label] = float(score.mean())
-        skills[label] = {
-            name: skill(score, crps(forecast[:, there], truth[there, steps - 1]))
-            for name, forecast in simple.forecasts(courses, steps).items()
+    scores, skills, coverage, errors = {}, {}, {}, {}
+    for label, steps in {"1 step": 1, **plan.horizons}.items():
+        there = comparable(futures, truth, steps) & comparable(oracle, truth, steps)
+        happened, rivals = truth[there, steps - 1], simple.forecasts(courses, steps)
+        made = {
+            "twin": futures[:, there, steps - 1],
+            "persistence": rivals["persistence"][:, there],
+            "oracle": oracle[:, there, steps - 1],
         }
-    tie = uniforms(seed, courses.ids, 0, Stream.POLICY, 1, 1)[:, 0]
+        errors[label] = {
+            "crps": {name: float(crps(forecast, happened).mean()) for name, forecast in made.items()},
+            "rmse": {name: _rmse(forecast, happened) for name, forecast in made.items()},
+        }
+        if label in plan.horizons:
+            score = crps(made["twin"], happened)
+            scores[label] = float(score.mean())
+            skills[label] = {
+                name: skill(score, crps(forecast[:, there], happened)) for name, forecast in rivals.items()
+            }
+    tie = ties(seed, courses.ids)
     for label, steps in plan.coverage.items():
         there = comparable(futures, truth, steps)
         coverage[label] = covered(rank(futures[:, there, steps - 1], truth[there, steps - 1], tie[there]), 0.9)
-    return {**report, "crps": scores, "skill": skills, "coverage": coverage}
+    return {**report, "crps": scores, "skill": skills, "coverage": coverage, "errors": errors}
+
+
+def _rmse(forecast: Floats, truth: Floats) -> float:
+    """Root mean square error of the mean of an ensemble (S, N)."""
+    return float(np.sqrt(np.mean((np.nanmean(forecast, axis=0) - truth) ** 2)))
 
 
 def comparable(futures: Floats, truth: Floats, steps: int) -> NDArray[np.bool_]:

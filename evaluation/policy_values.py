@@ -7,8 +7,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.bounds import gap_of, mean_of
+from twingym.evaluation.resampling import bootstrap, groups_of
 from twingym.evaluation.rollout import evaluate
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
@@ -16,6 +19,8 @@ from twingym.twins.cohort import Ids
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.scales import Floats
 
+RESAMPLES = 500
+LEAST_PEOPLE = 10  # of a group: of fewer, nothing can be said
 CLOSE = 0.2  # pairs within this share of the range are the hard ones
 
 
@@ -51,15 +56,19 @@ def policy_values(
         anchor: Many more held-out people.
 
     Returns:
-        ``values``: per policy [twin model, reference, standard error of the reference]; ``tau`` over the ``pairs`` that
-        the reference resolves (difference beyond two standard errors of the paired difference), of which
-        ``close_pairs`` lie within a fifth of the range; ``worst``: largest absolute error.
+        ``values``: per policy [twin model, reference, standard error of the reference]; ``tau`` (0 if there are none)
+        over the ``pairs`` that the reference resolves (difference beyond two standard errors of the paired difference),
+        of which ``close_pairs`` lie within a fifth of the range; ``regret`` at 1 as a share of the range; ``worst``:
+        largest absolute error; ``groups``: per trait, see :func:`by_group`.
     """
     everything = {**planned(scenario, plan), **policies}
+    labels: dict[str, NDArray[np.str_]] = {}
 
     def by_person(name: str, who: Ids, world: str | Dynamics) -> Floats:
         result = evaluate(everything[name], scenario, who, seeds, dynamics=world, name=name, horizon=plan.policy_steps)
-        return np.asarray(result.episodes.groupby("twin")[plan.metric].mean().sort_index())
+        if who is ids:
+            labels.update({trait: result.labels(trait) for trait in scenario.groups})
+        return np.asarray(result.column(plan.metric).mean(axis=1))
 
     def judged(world: str | Dynamics) -> tuple[dict[str, Floats], dict[str, float]]:
         """Values by person, and standard errors of their means, per policy."""
@@ -82,7 +91,40 @@ def policy_values(
             for name in everything
         },
         **order(mine, theirs),
+        "groups": {trait: by_group(mine, theirs, of) for trait, of in labels.items()},
     }
+
+
+def by_group(mine: Mapping[str, Floats], theirs: Mapping[str, Floats], labels: NDArray[np.str_]) -> dict[str, Any]:
+    """Compare the errors of policies' values between groups of people.
+
+    Args:
+        mine: Values by person on the twin model, per policy, (N,).
+        theirs: The same on the reference.
+        labels: Group of each person, (N,).
+
+    Returns:
+        ``people`` per group of at least ten; ``errors``: policy -> group -> twin model minus reference, [mean, low,
+        high]; ``gaps``: policy -> [largest difference between two groups' errors, low, high], whose lower end holds for
+        all pairs at once; ``worst``: the policy with the largest gap. Both are None with fewer than two groups.
+    """
+    groups = {level: rows for level, rows in groups_of(labels).items() if len(rows) >= LEAST_PEOPLE}
+    errors = {name: mine[name] - theirs[name] for name in theirs}
+    found: dict[str, Any] = {
+        "people": {level: len(of) for level, of in groups.items()},
+        "errors": {
+            name: {level: mean_of(error[of]).bounded() for level, of in groups.items()}
+            for name, error in errors.items()
+        },
+        "gaps": None,
+        "worst": None,
+    }
+    if len(groups) < 2:
+        return found
+    rows = list(groups.values())
+    drawn = bootstrap(np.stack(list(errors.values()), axis=1), rows, draws=RESAMPLES)
+    gaps = {name: gap_of(error, rows, drawn=drawn.only(k)).bounded() for k, (name, error) in enumerate(errors.items())}
+    return {**found, "gaps": gaps, "worst": max(gaps, key=lambda name: gaps[name][0])}
 
 
 def _error(values: Floats) -> float:
@@ -104,7 +146,7 @@ def order(mine: Mapping[str, Floats], theirs: Mapping[str, Floats]) -> dict[str,
         agree += int(np.sign(mine[a].mean() - mine[b].mean()) == np.sign(paired.mean()))
     best = max(mine, key=lambda name: float(mine[name].mean()))
     return {
-        "tau": float(2.0 * agree / pairs - 1.0) if pairs else float("nan"),
+        "tau": float(2.0 * agree / pairs - 1.0) if pairs else 0.0,
         "pairs": pairs,
         "close_pairs": int(close),
         "worst": max(abs(float(mine[name].mean()) - means[name]) for name in theirs),

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from twingym.twins.cohort import Ids
+from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
 
@@ -29,6 +31,29 @@ def crps(samples: Floats, truth: Floats) -> Floats:
     return np.asarray(error - 0.5 * spread)
 
 
+def cramer_distance(a: Floats, b: Floats) -> Floats:
+    """By how much the CRPS of samples ``a`` for draws of ``b`` is above that of ``b`` itself, person by person.
+
+    Args:
+        a: Shape (S, N), S of at least 2.
+        b: Shape (R, N).
+
+    Returns:
+        Shape (N,), without bias: around 0 where both are alike.
+
+    Source: Szekely and Rizzo 2013, J. Stat. Plan. Inference 143:1249.
+    """
+    across = np.mean([np.abs(a - row).mean(axis=0) for row in b], axis=0)
+    return np.asarray(across - 0.5 * mean_difference(a) - 0.5 * mean_difference(b))
+
+
+def mean_difference(samples: Floats) -> Floats:
+    """Mean distance between two different samples of (S, N), shape (N,): twice the CRPS of a right forecast."""
+    size = len(samples)
+    weight = 2.0 * np.arange(size)[:, None] - (size - 1.0)
+    return np.asarray((weight * np.sort(samples, axis=0)).sum(axis=0) * 2.0 / (size * (size - 1.0)))
+
+
 def rank(samples: Floats, truth: Floats, u: Floats) -> Floats:
     """Place of the truth among samples (S, N), in (0, 1), ties broken by ``u`` (N,): uniform if the forecast is right.
 
@@ -36,6 +61,16 @@ def rank(samples: Floats, truth: Floats, u: Floats) -> Floats:
     """
     below, equal = (samples < truth).sum(axis=0), (samples == truth).sum(axis=0)
     return np.asarray((below + u * (equal + 1.0)) / (np.isfinite(samples).sum(axis=0) + 1.0))
+
+
+def ties(seed: int, ids: Ids) -> Floats:
+    """Return the uniforms by which ties of people's truths with their samples are broken, (N,)."""
+    return uniforms(seed, ids, 0, Stream.POLICY, 1, 1)[:, 0]
+
+
+def uniform_distance(ranks: Floats) -> float:
+    """Mean distance of the distribution of ranks (N,) from uniform (probabilistic calibration error)."""
+    return float(np.abs(np.sort(ranks) - (np.arange(len(ranks)) + 0.5) / len(ranks)).mean())
 
 
 def central(ranks: Floats, level: float) -> NDArray[np.bool_]:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from twingym import __version__
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.agents.trainer import train
 from twingym.evaluation.exploitability import exploitability
-from twingym.evaluation.fidelity import QUICK, fidelity
+from twingym.evaluation.fidelity import QUICK, Effort, fidelity
 from twingym.evaluation.judge import judged_by
 from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
+from twingym.experiments.console import console, table
+from twingym.experiments.finished_blocks import FinishedBlocks
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import people
 from twingym.twins.errors import RunExistsError, SpecError
-from twingym.twins.model import TwinModel
+from twingym.twins.model import TwinModel, digest
 
 SNAPSHOTS = "policies"
+SCHOOL = "exploiting.unfinished"  # folder of the checkpoints of an agent that is trained for a card
 
 
 @dataclass
@@ -55,23 +59,59 @@ class Args:
 def run(args: Args) -> None:
     """Do what ``twingym card`` asks for.
 
+    Whatever is finished is kept beside the card until the card is written, so that the same command goes on where a
+    stopped one was.
+
     Raises:
         RunExistsError: If a card exists and ``replace`` was not asked for.
-        WeightsError: If there is no twin model, or one of something else.
+        WeightsError: If there is no twin model, or one of something else; or a given folder holds no policy.
         SpecError: If the scenario has no fidelity plan, or not the judge that was asked for, or an agent is both to be
-            trained and given.
+            trained and given, or two have the same name.
+        KeyboardInterrupt: If the training of an agent is stopped: a card says nothing of half an agent.
     """
     if args.exploit and args.agents:
         raise SpecError("exploit is True and agents are given; allowed: one of the two.")
-    scenario, console = get(args.env), Console()
+    scenario, screen = get(args.env), console()
     folder = args.weights or weights_folder(scenario)
     out = args.out or folder
     if (out / CARD).exists() and not args.replace:
         raise RunExistsError(f"{out / CARD} exists; pass --replace to write it again, or --out for another folder.")
-    model = TwinModel.load(folder, scenario.world_fingerprint())
-    agents = exploiting(args, scenario, model)
-    write_card(out, judged(scenario, model, console, agents, quick=args.quick, against=args.against, weights=folder))
-    console.print(f"card: {out / PAGE}")
+    model, given = TwinModel.load(folder, scenario.world_fingerprint()), given_agents(args.agents, scenario)
+    finished = FinishedBlocks(out, depends_on(args, scenario, folder))
+    school = out / SCHOOL
+    if finished.found:
+        screen.print(f"{', '.join(finished.found)}: finished before, kept in {finished.path}")
+    else:
+        shutil.rmtree(school, ignore_errors=True)
+
+    def agents() -> Mapping[str, Policy]:
+        return {"PPO": trained(scenario, model, school, args.n_timesteps)} if args.exploit else given
+
+    exploited = agents if args.exploit or given else None
+    how: dict[str, Any] = {"quick": args.quick, "against": args.against, "weights": folder}
+    try:
+        content = judged(scenario, model, screen, exploited, **how, finished=finished)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"the same command goes on after the last finished block, kept in {out}") from stop
+    write_card(out, content)
+    finished.remove()
+    shutil.rmtree(school, ignore_errors=True)
+    screen.print(f"card: {out / PAGE}")
+
+
+def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Return what the blocks of a card depend on."""
+    plan = scenario.fidelity
+    numbers = {} if plan is None else {name: value for name, value in vars(plan).items() if not callable(value)}
+    return {
+        "scenario": scenario.fingerprint(),
+        "plan": repr(sorted((name, value) for name, value in numbers.items() if not isinstance(value, Mapping))),
+        "weights": digest(folder),
+        "judge": args.against,
+        "exploited": [args.exploit, args.n_timesteps, [str(path) for path in args.agents]],
+        "quick": args.quick,
+        "code": __version__,
+    }
 
 
 def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
@@ -79,67 +119,90 @@ def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
     return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
 
 
-def exploiting(args: Args, scenario: Scenario, model: TwinModel) -> dict[str, Policy]:
-    """Return agents that were trained in the model, by name: those given, one trained now, or none.
+def given_agents(folders: Sequence[Path], scenario: Scenario) -> dict[str, Policy]:
+    """Load agents that were trained in the model, by name.
 
     Raises:
-        KeyboardInterrupt: If the training is stopped: a card says nothing of half an agent.
         SpecError: If two folders have the same name.
         WeightsError: If a folder holds no policy of this scenario.
     """
     found: dict[str, Policy] = {}
-    for folder in args.agents:
+    for folder in folders:
         policy = load_policy(folder)
         policy.check(scenario)
         name = f"{policy.description['algorithm']} {folder.name}"
         if name in found:
             raise SpecError(f"two agents are called {name!r}; allowed: folders with names of their own.")
         found[name] = policy
-    if not args.exploit:
-        return found
-    training = train(scenario, dynamics=model.dynamics(), n_timesteps=args.n_timesteps, progress=True)
+    return found
+
+
+def trained(scenario: Scenario, model: TwinModel, folder: Path, n_timesteps: int | None) -> Policy:
+    """Train PPO in the model, with checkpoints in ``folder``, from which it goes on.
+
+    Raises:
+        KeyboardInterrupt: If the training is stopped.
+    """
+    training = train(
+        scenario,
+        dynamics=model.dynamics(),
+        n_timesteps=n_timesteps,
+        folder=folder,
+        resume=any(folder.glob("steps_*")),
+        progress=True,
+    )
     if not training.finished:
-        raise KeyboardInterrupt("no card was written")
-    return {"PPO": training.policy}
+        raise KeyboardInterrupt
+    return training.policy
 
 
 def judged(
     scenario: Scenario,
     model: TwinModel,
-    console: Console,
-    agents: Mapping[str, Policy] | None = None,
+    screen: Console,
+    agents: Callable[[], Mapping[str, Policy]] | None = None,
     *,
     quick: bool = False,
     against: str | None = None,
     weights: Path | None = None,
+    effort: Effort | None = None,
+    finished: FinishedBlocks | None = None,
 ) -> dict[str, Any]:
     """Compute the card of a model and print its bars.
 
     Args:
         scenario: Whose model.
         model: The twin model.
-        console: Where to print.
-        agents: What was trained in the model, to see whether it exploits its errors; none by default.
+        screen: Where to print.
+        agents: Trains or loads what shows whether agents exploit the model's errors; none by default.
         quick: Whether to leave out all that takes long.
         against: Who judges; see :func:`~twingym.evaluation.judge.judged_by`.
         weights: Folder of the model, in which a challenger lies too.
+        effort: How much is simulated, if not the usual.
+        finished: Blocks that were finished before; none by default.
 
     Raises:
         SpecError: If the scenario has no fidelity plan, or not the judge that was asked for.
     """
     judge, world = judged_by(scenario, against, weights)
-    with console.status(f"comparing with the {judge}"):
-        again = fidelity(world, model, QUICK, values=False)
-        report = again if quick else fidelity(world, model, policies=snapshots(scenario))
-        exploited = None
-        if agents and world.fidelity is not None:
-            held_out = people("test", world.fidelity.policy_people)
-            exploited = exploitability(world, model.dynamics(), agents, held_out, report["seed"])
+
+    def once(name: str, compute: Callable[[], Any]) -> Any:
+        screen.print(f"comparing with the {judge}: {name.replace('_', ' ')}", style="dim")
+        return finished.once(name, compute) if finished else compute()
+
+    again = once("recomputed", lambda: fidelity(world, model, QUICK, values=False))
+    report = again if quick else fidelity(world, model, effort, policies=snapshots(scenario), once=once)
+    exploited = None
+    if agents is not None and world.fidelity is not None:
+        held_out = people("test", world.fidelity.policy_people)
+        exploited = once(
+            "exploitability", lambda: exploitability(world, model.dynamics(), agents(), held_out, report["seed"])
+        )
     content = card(scenario, model, report, again, judge, exploited)
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model against {judge}")
+    bars = table(f"{scenario.id}: twin model against {judge}", "check", "value", "bar", "")
     for row in content["bars"]:
-        table.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
-    console.print(table)
+        bars.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
+    screen.print(bars)
     return content
 
 

@@ -37,7 +37,9 @@ class FidelityPlan:
             amounts (N, A). The first is what the others are compared with.
         effect_steps: Steps after the change over which its mean effect is taken.
         people: Held-out people on whom forecasts, effects and disagreement are measured.
-        effect_samples: Futures per person and dose: enough that chance does not blur a person's effect.
+        effect_people: Held-out people whose branches are followed under each dose; ``people`` if 0. Where few respond,
+            more people tell more than more futures of the same.
+        effect_samples: Futures per person and dose; their chance is taken off where it would blur a person's effect.
         policies: Rules with settings whose values are compared, by name.
         metric: The metric (or ``return``) by which policies are compared.
         tolerance: Largest difference of a policy's metric between twin model and reference.
@@ -46,7 +48,8 @@ class FidelityPlan:
         anchor_people: More of them, on whom the first policy is evaluated too; see
             :func:`~twingym.evaluation.policy_values.policy_values`. 0 for none.
         shift: From scheduled amounts (N, T, A) and a factor per person (N,) to amounts that leave the training data.
-        shifts: The factors; used to rank disagreement against error.
+        shifts: The factors; used to rank disagreement against error and for dose-response curves. An adversary tries
+            all between the least and the greatest.
         drift: Name of the rule under which courses are compared over the judged horizon.
         drift_tolerance: Largest difference of the variable's mean between twin model and reference at the end.
     """
@@ -68,6 +71,7 @@ class FidelityPlan:
     shift: Callable[[Floats, Floats], Floats]
     total: bool = False
     people: int = 300
+    effect_people: int = 0
     effect_samples: int = 20
     policy_people: int = 300
     anchor_people: int = 0

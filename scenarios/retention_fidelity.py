@@ -70,10 +70,9 @@ PLAN = FidelityPlan(
         "call every 3 weeks": contact(CALL, 3),
     },
     effect_steps=EFFECT,
-    # Most customers hardly buy, so few tell what contact does: with 300 the reference's own mean effect would be known
-    # to 10 % only.
     people=600,
-    effect_samples=300,
+    # Most customers hardly buy, so few tell what contact does.
+    effect_people=3000,
     policies={
         "never": ("never", {}),
         "e-mail every 2 weeks": ("every_k_weeks", {"k": 2.0}),

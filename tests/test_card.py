@@ -1,14 +1,45 @@
-"""Does `twingym card` say what was measured, what was missed, and refuse to write over a card?"""
+"""Does `twingym card` say what was measured, what was missed, go on where it was stopped, and write over nothing?"""
 
+import dataclasses
 import json
 
 import pytest
 
-from twingym.evaluation.fidelity import bars
-from twingym.evaluation.model_card import CARD, PAGE, page, read_card
+from twingym.evaluation.card_page import PLOT, page
+from twingym.evaluation.fidelity import Effort, bars
+from twingym.evaluation.model_card import CARD, PAGE, read_card, write_card
+from twingym.experiments.card import judged
 from twingym.experiments.cli import main
+from twingym.experiments.console import console
+from twingym.experiments.finished_blocks import NAME, FinishedBlocks
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
+from twingym.twins import TwinModel
+
+FEW = Effort(
+    people=40,
+    train_people=80,
+    samples=10,
+    doubt_samples=10,
+    calibration_people=60,
+    calibration_samples=10,
+    recalibration_people=40,
+    curve_samples=2,
+    window_people=90,
+)
+# What is no effort of the card's, but takes time.
+SMALL = {
+    "evaluation.fidelity.SHIFT_PEOPLE": 30,
+    "evaluation.fidelity.SHIFT_SAMPLES": 4,
+    "evaluation.fidelity.ADVERSARY_PEOPLE": 10,
+    "evaluation.shift.ROUNDS": 1,
+    "evaluation.shift.CANDIDATES": 2,
+    "evaluation.two_sample.EPOCHS": 3,
+    "evaluation.speed.BATCHES": (16,),
+    "evaluation.speed.SECONDS": 0.01,
+    "experiments.card.QUICK": FEW,
+    "experiments.card.snapshots": lambda scenario: {},
+}
 
 
 def twingym(*words: str) -> int:
@@ -18,16 +49,86 @@ def twingym(*words: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def shipped():
-    return get("Glucose-v0"), read_card(weights_folder(get("Glucose-v0")))
+def retention():
+    """Retention with a plan of few people and policies, and its twin model."""
+    scenario = get("Retention-v0")
+    plan = scenario.fidelity
+    policies = {name: plan.policies[name] for name in ("never", "blanket")}
+    few = {"people": 40, "effect_people": 40, "effect_samples": 10, "policy_people": 60, "anchor_people": 0}
+    plan = dataclasses.replace(plan, **few, policies=policies, policy_steps=40)
+    model = TwinModel.load(weights_folder(scenario), scenario.world_fingerprint())
+    return dataclasses.replace(scenario, fidelity=plan, judged_horizon=40), model
 
 
-def test_a_quick_card_is_that_of_the_shipped_weights(shipped, tmp_path):
+@pytest.fixture(scope="module")
+def whole(retention, tmp_path_factory):
+    """A card with every block, of few people, and its folder."""
+    scenario, model = retention
+    with pytest.MonkeyPatch.context() as patch:
+        for place, value in SMALL.items():
+            patch.setattr(f"twingym.{place}", value)
+        folder = tmp_path_factory.mktemp("card")
+        content = judged(scenario, model, console(), effort=FEW, finished=FinishedBlocks(folder, {"of": "these"}))
+    write_card(folder, content)
+    return folder
+
+
+def test_every_block_of_the_protocol_is_computed(whole):
+    assert set(read_card(whole)["report"]) == {
+        *("seed", "forecast", "likelihood", "effects", "disagreement", "policies", "drift", "calibration", "fairness"),
+        *("dose_response", "paths", "shift", "two_sample", "speed"),
+    }
+
+
+def test_the_page_shows_every_block(whole):
+    text = (whole / PAGE).read_text()
+    titles = ("Bars", "Forecasts", "Effects", "Doses", "On the way", "Calibration", "Policies", "Fairness of the model")
+    titles += ("Shift", "Two-sample scores", "Speed", "Exploitability", "What it must not be used for")
+    assert [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")] == list(titles)
+    assert "quick form" not in text
+    assert "Judged by: **reference**" in text
+    assert (whole / PLOT).read_bytes().startswith(b"\x89PNG")
+    tables = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(tables) > 100
+    assert "nan" not in text
+
+
+def test_the_page_names_every_missed_bar(whole, retention):
+    worse = read_card(whole)
+    worse["report"]["policies"]["regret"] = 0.2
+    worse["bars"] = bars(worse["report"], retention[0].fidelity).to_dict(orient="records")
+    assert "- Missed: regret at 1, share of the range is 0.2, wanted <= 0.05." in page(worse)
+
+
+def test_a_stopped_card_goes_on_where_it_was(whole, retention, tmp_path):
+    """All blocks but two are there; those two are computed again, and come to the same."""
+    scenario, model = retention
+    (tmp_path / NAME).write_bytes((whole / NAME).read_bytes())
+    kept = json.loads((tmp_path / NAME).read_text())
+    for name in ("likelihood", "drift"):
+        del kept["blocks"][name]
+    (tmp_path / NAME).write_text(json.dumps(kept))
+    finished = FinishedBlocks(tmp_path, {"of": "these"})
+    assert "calibration" in finished.found
+    assert not {"likelihood", "drift"} & set(finished.found)
+    again = judged(scenario, model, console(), effort=FEW, finished=finished)
+    assert again == read_card(whole)
+
+
+def test_blocks_of_another_model_are_not_used(whole, tmp_path):
+    (tmp_path / NAME).write_bytes((whole / NAME).read_bytes())
+    assert FinishedBlocks(tmp_path, {"of": "those"}).found == ()
+    (tmp_path / NAME).write_text("cut off")
+    assert FinishedBlocks(tmp_path, {"of": "these"}).found == ()
+
+
+def test_a_quick_card_is_that_of_the_shipped_weights(tmp_path):
     assert twingym("card", "--env", "Glucose-v0", "--quick", "--out", str(tmp_path)) == 0
-    quick, (_, card) = read_card(tmp_path), shipped
+    quick, card = read_card(tmp_path), read_card(weights_folder(get("Glucose-v0")))
     assert quick["judge"] == "reference"
     assert quick["recomputed"].keys() == card["recomputed"].keys()
     assert "Not computed: quick form." in (tmp_path / PAGE).read_text()
+    assert not list(tmp_path.glob("*unfinished*"))
 
 
 def test_a_card_is_not_written_over(tmp_path, capsys):
@@ -41,18 +142,6 @@ def test_a_card_is_not_written_over(tmp_path, capsys):
 def test_missing_weights_are_named(tmp_path, capsys):
     assert twingym("card", "--env", "Glucose-v0", "--weights", str(tmp_path / "none")) == 2
     assert "twingym fit" in capsys.readouterr().err
-
-
-def test_the_page_names_every_missed_bar(shipped):
-    scenario, card = shipped
-    worse = json.loads(json.dumps(card))
-    worse["report"]["policies"]["regret"] = 0.2
-    worse["bars"] = bars(worse["report"], scenario.fidelity).to_dict(orient="records")
-    text = page(worse)
-    assert "- Missed: regret at 1, share of the range is 0.2, wanted <= 0.05." in text
-    for heading in ("## Bars", "## Calibration", "## Policies", "## What it must not be used for"):
-        assert heading in text
-    assert "Judged by: **reference**" in text
 
 
 @pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])

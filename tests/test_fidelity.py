@@ -17,8 +17,15 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins import FitConfig, TwinModel, fit_twin, people
 
 SHIPPED = ("Glucose-v0", "Retention-v0")
-# What the cards say is missed. Glucose: four hours ahead 52.6 % lie inside the intervals of 50 %, which are too wide.
-MISSED = {"Glucose-v0": {"coverage from its level, everybody, worst"}, "Retention-v0": set()}
+# What the cards say is missed. Retention: a coupon does 0.84 (0.77 to 0.92) of what it does on the reference, and
+# effects of calls, most of which are those of few people, correlate at 0.78 (0.69 to 1.00).
+MISSED: dict[str, set[str]] = {
+    "Glucose-v0": set(),
+    "Retention-v0": {
+        "effect of coupon every 3 weeks over the reference's",
+        "correlation of effects of call every 3 weeks",
+    },
+}
 # On other luck: a contact does so little that the card simulates many times more futures than for a bolus.
 EFFORT = {"Glucose-v0": Effort(), "Retention-v0": Effort(branches=0.4)}
 
@@ -114,8 +121,8 @@ def test_a_model_of_shuffled_actions_fails_the_interventional_test(name, learner
         model = fit_twin(source, scenario.twin_spec(), None, config)
         found[kind] = effects(scenario, scenario.fidelity, model.dynamics(), people("test", judged), 1, samples)
     # A short fit on few people finds two thirds of the effect; without the link between dose and person there is none.
-    assert found["true"][dose]["ratio"] > 0.5
-    assert abs(found["shuffled"][dose]["ratio"]) < 0.25
+    assert found["true"]["doses"][dose]["ratio"][0] > 0.5
+    assert abs(found["shuffled"]["doses"][dose]["ratio"][0]) < 0.25
 
 
 def test_a_recorded_schedule_does_not_react(shipped):

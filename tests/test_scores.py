@@ -7,7 +7,7 @@ import pytest
 
 from twingym.envs import RulePolicy
 from twingym.evaluation import evaluate
-from twingym.evaluation.policy_values import order, policy_values
+from twingym.evaluation.policy_values import by_group, order, policy_values
 from twingym.evaluation.scores import covered, crps, rank, rank_correlation, skill
 from twingym.scenarios import get
 from twingym.twins import people
@@ -70,6 +70,14 @@ def test_order_counts_resolved_pairs_only():
     assert found["pairs"] == 5
     assert found["tau"] == pytest.approx(1 - 2 / 5)
     assert found["worst"] == pytest.approx(1.0)
+
+
+def test_groups_of_a_few_people_are_not_compared():
+    values = {"only": np.arange(25.0)}
+    found = by_group(values, values, np.array(["many"] * 20 + ["few"] * 5))
+    assert found["people"] == {"many": 20}
+    assert found["gaps"] is found["worst"] is None
+    assert found["errors"]["only"] == {"many": [0.0, 0.0, 0.0]}
 
 
 def test_values_are_the_first_policys_on_many_people_plus_paired_differences():

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from tests.deaf_reference import Deaf
 
+from twingym.evaluation import shift as block
 from twingym.evaluation.shift import shift
 from twingym.scenarios import get
 from twingym.twins import people
@@ -16,17 +17,28 @@ def glucose():
     return scenario, dataclasses.replace(scenario.fidelity, history=60, horizons={"2 hours": 24})
 
 
+@pytest.fixture(autouse=True)
+def short_search(monkeypatch):
+    monkeypatch.setattr(block, "ROUNDS", 2)
+    monkeypatch.setattr(block, "CANDIDATES", 3)
+
+
 def test_the_reference_forecasts_itself_under_every_treatment(glucose):
     scenario, plan = glucose
-    found = shift(scenario, plan, scenario.reference(), people("test", 60), 3, 10)
-    assert list(found) == ["planned", "random", "aggressive", "adversarial"]
+    found = shift(scenario, plan, scenario.reference(), people("test", 60), people("validation", 30), 3, 10)
+    assert list(found) == ["planned", "random", "aggressive", "doubted", "adversarial"]
     for scored in found.values():
         assert scored["coverage"] == pytest.approx(0.9, abs=0.12)
         assert scored["ended"] == pytest.approx(scored["ended_reference"], abs=0.1)
+        assert scored["error"][0] < 3.0  # mg/dL, where two means of ten futures differ by 6 through chance
 
 
 def test_a_model_that_is_deaf_to_large_doses_is_found_out(glucose):
     scenario, plan = glucose
-    found = shift(scenario, plan, Deaf(scenario.reference(), 2.0), people("test", 60), 3, 10)
+    deaf = Deaf(scenario.reference(), 2.0)
+    found = shift(scenario, plan, deaf, people("test", 60), people("validation", 30), 3, 10)
     assert found["aggressive"]["bias"] > found["planned"]["bias"] + 5.0
     assert found["aggressive"]["crps"] > found["planned"]["crps"]
+    assert found["adversarial"]["error"][0] > found["planned"]["error"][0]
+    assert found["adversarial"]["error"][0] > 0.9 * found["aggressive"]["error"][0]
+    assert max(found["adversarial"]["factors"]) <= max(plan.shifts)
