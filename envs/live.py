@@ -47,7 +47,7 @@ class Live:
         self._seen = Reading(scenario, "twin", horizon)
         self._exact = np.array([readings.error.get(v.name, 0.0) == 0.0 for v in read_variables(scenario)])
         self._seldom = [k for k in self._post.columns if scenario.variables[k].intermittent]
-        self._events = [k for k, v in enumerate(scenario.variables) if v.kind == "event"]
+        self._events = np.array([k for k, v in enumerate(scenario.variables) if v.kind == "event"], dtype=np.intp)
         self._hidden = [k for k, v in enumerate(scenario.inputs) if not v.seen_by("policy")]
         self._followed: Followed | None = None
         if readings.belief is not None and model is not None:

@@ -103,14 +103,17 @@ class Readings:
             if name not in read:
                 raise unknown("variable that policies read", name, read)
             if read[name].kind != "continuous" and spread:
-                raise SpecError(f"error of {name!r}, a {read[name].kind}, is {spread}; allowed: 0, it is read exactly.")
+                raise SpecError(
+                    f"error of {name!r}, of kind {read[name].kind}, is {spread}; allowed: 0, it is read exactly."
+                )
             if not 0.0 <= spread < np.inf:
                 raise SpecError(f"error of {name!r} is {spread}; allowed: 0 or a positive number of {read[name].unit}.")
         if self.belief is None:
             return
         for v in read.values():
             if v.kind != "continuous" or v.has_zero_atom or v.intermittent:
-                what = "seldom measured" if v.intermittent else v.kind if v.kind != "continuous" else "often exactly 0"
+                kind = f"of kind {v.kind}" if v.kind != "continuous" else "often exactly 0"
+                what = "seldom measured" if v.intermittent else kind
                 raise SpecError(
                     f"a belief needs continuous variables that are measured at every step; {v.name!r} is {what}. Show "
                     "policies the last reading: belief=None (--belief last)."
