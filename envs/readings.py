@@ -103,9 +103,8 @@ class Readings:
             if name not in read:
                 raise unknown("variable that policies read", name, read)
             if read[name].kind != "continuous" and spread:
-                raise SpecError(
-                    f"error of {name!r}, of kind {read[name].kind}, is {spread}; allowed: 0, it is read exactly."
-                )
+                kind = read[name].kind
+                raise SpecError(f"error of {name!r}, of kind {kind}, is {spread}; allowed: 0, it is read exactly.")
             if not 0.0 <= spread < np.inf:
                 raise SpecError(f"error of {name!r} is {spread}; allowed: 0 or a positive number of {read[name].unit}.")
         if self.belief is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from tests.level_scenario import GAIN, KEEPS, MOVES, LevelReference
+
 from twingym.envs import Belief, Readings, RulePolicy, SB3VecEnv, TwinEnv, TwinVectorEnv
 from twingym.envs.guessed_inputs import GuessedInputs
 from twingym.evaluation import evaluate
@@ -88,7 +88,7 @@ def test_a_belief_is_that_of_an_exact_kalman_filter():
         read = (age[t - 1] == 0) if t else np.ones(len(lasted), bool)
         share = np.where(read, variance / (variance + 1.5**2), 0.0)
         mean, variance = mean + share * (shown[t] - mean), (1.0 - share) * variance
-        np.testing.assert_allclose(believed[t, lasted], mean[lasted], atol=0.25)
+        np.testing.assert_allclose(believed[t, lasted], mean[lasted], atol=0.5)  # of a deviation of up to 2
         assert np.abs(believed[t, lasted] - mean[lasted]).mean() < 0.05
 
 
@@ -171,7 +171,7 @@ def test_counters_count_what_is_known_and_rewards_what_is_true():
 
 def test_what_is_seldom_measured_is_known_when_its_reading_arrives():
     ward = get(HERE / "ward_scenario.py")
-    seldom = [v.name for v in ward.variables if v.intermittent][0]
+    seldom = next(v.name for v in ward.variables if v.intermittent)
     env = TwinVectorEnv(ward, 40, dynamics="reference", autoreset="disabled", readings=Readings(missing=0.5))
     env.reset(seed=0)
     lost = 0
@@ -241,9 +241,9 @@ def test_what_cannot_be_is_refused():
         env(Readings({"cmg": 1.0}), "Glucose-v0")
     with pytest.raises(SpecError, match=r"error of 'cgm' is -1.0; allowed: 0 or a positive number of mg/dL"):
         env(Readings({"cgm": -1.0}), "Glucose-v0")
-    with pytest.raises(SpecError, match="is of kind count. Show policies the last reading"):
+    with pytest.raises(SpecError, match=r"is of kind count. Show policies the last reading"):
         env(Readings(belief=Belief()))
-    with pytest.raises(SpecError, match="of kind count, is 1.0; allowed: 0"):
+    with pytest.raises(SpecError, match=r"of kind count, is 1.0; allowed: 0"):
         env(Readings({"purchases": 1.0}))
     made = TwinVectorEnv("Glucose-v0", 1, readings=Readings(), autoreset="disabled")
     from twingym.envs.behaviour import collect
