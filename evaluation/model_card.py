@@ -241,6 +241,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def withdraw_card(folder: Path) -> bool:
+    """Remove the card in a folder, if there is one: beside weights that it was not made of it would be believed."""
+    found = [path for path in (folder / CARD, folder / PAGE) if path.is_file()]
+    for path in found:
+        path.unlink()
+    return bool(found)
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Read a card.
 
