@@ -111,8 +111,8 @@ class Readings:
             return
         for v in read.values():
             if v.kind != "continuous" or v.has_zero_atom or v.intermittent:
-                kind = f"of kind {v.kind}" if v.kind != "continuous" else "often exactly 0"
-                what = "seldom measured" if v.intermittent else kind
+                what = f"of kind {v.kind}" if v.kind != "continuous" else "often exactly 0"
+                what = "seldom measured" if v.intermittent else what
                 raise SpecError(
                     f"a belief needs continuous variables that are measured at every step; {v.name!r} is {what}. Show "
                     "policies the last reading: belief=None (--belief last)."

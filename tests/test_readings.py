@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium.utils.env_checker import check_env
 from tests.level_scenario import GAIN, KEEPS, MOVES, LevelReference
 
 from twingym.envs import Belief, Readings, RulePolicy, SB3VecEnv, TwinEnv, TwinVectorEnv
 from twingym.envs.guessed_inputs import GuessedInputs
 from twingym.evaluation import evaluate
+from twingym.experiments.cli import main
+from twingym.experiments.run_dir import RunDir
 from twingym.scenarios import get
 from twingym.scenarios.meals import COUNTING_ERROR
 from twingym.twins import people
@@ -130,6 +134,22 @@ def test_company_does_not_matter(belief):
     assert exact.settings["readings"] is None
 
 
+def test_a_belief_by_the_twin_model_is_the_same_in_any_company():
+    glucose = get("Glucose-v0")
+    readings = Readings({"cgm": 15.0}, 0.3, None, 1, Belief(8))
+    rule = RulePolicy(glucose, "closed_loop")
+    told = [
+        evaluate(rule, glucose, people("test", 3), dynamics=d, horizon=20, readings=readings, batch=b).episodes[
+            "return"
+        ]
+        for d in ("transformer", "reference")
+        for b in (1, 3)
+    ]
+    np.testing.assert_array_equal(told[0], told[1])
+    np.testing.assert_array_equal(told[2], told[3])
+    assert (told[0] != told[2]).all()
+
+
 def test_newcomers_are_known_as_if_nobody_had_sat_there():
     """People leave by an event, others take their slot; each is known as in an env of their own."""
     readings = Readings(**BROKEN, belief=Belief(12, model=LevelReference()))
@@ -223,6 +243,7 @@ def test_other_envs_take_readings_too():
     env.reset()
     _, _, _, infos = env.step(np.zeros((3, 1)))
     assert all(info["reading_age"] in (0, 1) for info in infos)
+    check_env(TwinEnv(LEVEL, dynamics="reference", readings=readings), skip_render_check=True)
 
 
 def test_what_cannot_be_is_refused():
@@ -250,3 +271,30 @@ def test_what_cannot_be_is_refused():
 
     with pytest.raises(SpecError, match="history'] with readings"):
         made.reset(options={"history": collect("Glucose-v0", people("test", 1), 0, horizon=3)})
+
+
+def test_readings_on_the_command_line(tmp_path, capsys):
+    def twingym(*words: str) -> int:
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        return int(stop.value.code or 0)
+
+    bad = ("--missing", "0.3", "--gap", "2", "--late", "1", "--dynamics", "reference")
+    words = ("train", "--env", str(HERE / "level_scenario.py"), "--error", "level:1.5", *bad, "--n-envs", "4")
+    few = ("--n-timesteps", "32", "--hyperparams", "n_steps:8", "batch_size:32", "--eval-people", "0")
+    assert twingym(*words, *few, "--out", str(tmp_path / "train")) == 0
+    assert RunDir.open(tmp_path / "train").config["args"]["error"] == ["level:1.5"]
+    judge = ("evaluate", "--rule", "closed_loop", "--error", "cgm:15", *bad, "--people", "4", "--horizon", "6")
+    assert twingym(*judge, "--belief", "particles", "--particles", "8", "--out", str(tmp_path / "judged")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "shown: the mean of 8 particles (0.3 of them missing, in gaps of 2 steps, up to 1 steps late, an err" in said
+    settings = json.loads(next((tmp_path / "judged").rglob("*settings*.json")).read_text())
+    assert settings["readings"]["particles"] == 8
+    assert settings["readings"]["error"] == {"cgm": 15.0}
+    for wrong, told in (
+        (("--belief", "particles"), "readings are complete, punctual and without further error"),
+        (("--error", "cgm=15"), "allowed: variable:number"),
+    ):
+        assert twingym("evaluate", "--rule", "pid", *wrong, "--out", str(tmp_path / "none")) == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "none").exists()
