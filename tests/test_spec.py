@@ -235,6 +235,7 @@ GAP = next(c for c in GLUCOSE.constraints if c.kind == "group_gap")
         ({"bookkeeping": None}, "bookkeeping"),
         ({"derived": ()}, "bookkeeping"),
         ({"draw_inputs": None}, "draw_inputs"),
+        ({"inputs": GLUCOSE.inputs[1:]}, "guess_inputs"),  # nothing is hidden
         ({"benefit": None}, "benefit"),
         ({"groups": ("weight",)}, "groups"),
         ({"groups": ("sex",)}, "groups"),
@@ -300,6 +301,7 @@ def test_values_name_the_nearest_and_say_what_is_hidden() -> None:
 def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -> None:
     prose = replace(GLUCOSE, about="Other words.", title="Another title.", band={})
     assert prose.fingerprint() == GLUCOSE.fingerprint()
+    assert replace(GLUCOSE, guess_inputs=None).fingerprint() == GLUCOSE.fingerprint()
     longer = replace(GLUCOSE, horizon=12)
     assert longer.fingerprint() != GLUCOSE.fingerprint()
     assert longer.limits_hash() == GLUCOSE.limits_hash()
