@@ -26,6 +26,7 @@ from twingym.envs.actions import ActionMap
 from twingym.envs.doubt import Doubt
 from twingym.envs.doubt_scale import calibrated
 from twingym.envs.dynamics import resolve
+from twingym.envs.readings import Readings
 from twingym.envs.sb3 import SB3VecEnv
 from twingym.envs.vector import TwinVectorEnv
 from twingym.scenarios.scenario import Scenario
@@ -71,6 +72,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[BaseCallback] = (),
     progress: bool = False,
+    readings: Readings | None = None,
 ) -> Training:
     """Train an agent on a scenario's people of the split ``train``.
 
@@ -93,6 +95,7 @@ def train(
         resume: Whether to go on from the newest checkpoint in ``folder``.
         callbacks: Further SB3 callbacks.
         progress: Whether to show a bar.
+        readings: How readings reach the agent; None: at once, all and without further error.
 
     Raises:
         UnknownNameError: If an algorithm, hyperparameter or dynamics is unknown; suggests the nearest.
@@ -107,7 +110,7 @@ def train(
     before = latest_checkpoint(folder) if resume and folder is not None else None
     done = int(before.name.rpartition("_")[2]) if before else 0
     chosen.check(ActionMap(scenario).space, scenario.id)
-    options = {"people": "train", **settings.env_kwargs}
+    options = {"people": "train", "readings": readings, **settings.env_kwargs}
     doubt = _doubt(scenario, dynamics, weights, settings)
 
     def twins(doubt: Doubt | None = None) -> TwinVectorEnv:

@@ -23,9 +23,11 @@ from twingym.envs.history import check_goes_on, relive
 from twingym.envs.infos import Infos, final_infos, masked, step_infos
 from twingym.envs.layout import Observation, ObservationLayout, Observations
 from twingym.envs.ledger import Ledger
+from twingym.envs.live import Live, believer
 from twingym.envs.moment import Reading
 from twingym.envs.newcomers import Newcomers, checked_pool
 from twingym.envs.reactions import Reactions
+from twingym.envs.readings import Readings
 from twingym.envs.render import Film, Image
 from twingym.envs.reset_options import ResetOptions
 from twingym.scenarios.registry import get
@@ -54,6 +56,10 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
     groups. With autoreset disabled, slots that are over stand still until they are reset, at no reward and no
     cost.
 
+    With ``readings``, policies see what these say, or what a belief makes of them, in the places of the same layout,
+    and counters made of it; the world, with rewards and costs, goes on as without. Infos then have ``reading_age``:
+    steps since the newest reading that is known was taken.
+
     Attributes:
         scenario: The problem.
         layout: What each column of an observation means.
@@ -61,6 +67,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         dynamics: What moves the twins.
         horizon: Most steps of an episode.
         last_step: The last step as reward and costs saw it; slots that were reset since show the old person.
+        readings: How readings reach the policy, or None.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         weights: str | Path | None = None,
         render_mode: str | None = None,
         doubt: Doubt | None = None,
+        readings: Readings | None = None,
     ) -> None:
         """Set up the slots; nobody sits in them before ``reset``.
 
@@ -92,10 +100,11 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             weights: Folder of a twin model other than the scenario's own.
             render_mode: ``rgb_array`` or None.
             doubt: For training: what is done where the heads of the twin model disagree.
+            readings: How readings reach the policy; None: at once, all and without further error.
 
         Raises:
             UnknownNameError: If a name is unknown; suggests the nearest.
-            SpecError: If a number is impossible.
+            SpecError: If a number is impossible, or no belief can be had of this scenario.
         """
         self.scenario = (scenario if isinstance(scenario, Scenario) else get(scenario)).vary(**(params or {}))
         self.num_envs = num_envs
@@ -115,6 +124,9 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self.observation_space = batch_space(self.layout.space, num_envs)
         self.action_space = batch_space(self.action_map.space, num_envs)
         self.dynamics = resolve(self.scenario, dynamics, weights)
+        if readings is not None:
+            readings.check(self.scenario)
+        self.readings, self._believer = readings, believer(self.scenario, readings.belief if readings else None)
 
         self._pool = checked_pool(people)
         self._reactions = Reactions(self.dynamics, num_envs, doubt)
@@ -123,6 +135,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         self._noise_seed: int | None = None
         self._newcomers: Newcomers | None = None
         self._batch: Batch | None = None
+        self._live: Live | None = None
         self._film: Film | None = None
         self._past: Courses | None = None
         self._ledger = Ledger(self.scenario, num_envs, self.horizon)
@@ -183,7 +196,7 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
 
     def values(self) -> Values:
         """Return what the policy sees now, by name in physical units, each (N,)."""
-        return self._policy_sees(self.batch.moment)
+        return self._policy_sees(self.batch.moment if self._live is None else self._live.moment)
 
     def audit_values(self) -> Values:
         """Return everything that is true now, auditor variables included, by name, each (N,)."""
@@ -236,6 +249,11 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             self._begin(np.flatnonzero(wanted.mask))
         else:
             if wanted.history is not None:
+                if self.readings is not None:
+                    raise SpecError(
+                        "options['history'] with readings: people are followed from birth on. Make the env without "
+                        "readings, or begin at birth."
+                    )
                 check_goes_on(wanted.history, self.dynamics, self._mode, self.horizon)
             self._begin_all(seed, wanted)
         everyone = np.ones(self.num_envs, bool)
@@ -256,6 +274,8 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         delivered, shielded = self._enforcement.permit(batch.now, asked)
         self._reactions.before_step(batch, self._noise_seed)
         step = self.last_step = batch.move(delivered, idle)
+        if self._live is not None:
+            self._live.move(batch, idle)
         rewards = np.array(self.scenario.reward(step), dtype=np.float64)
         costs = np.array([c.cost(step) for c in self.scenario.costs if c.cost is not None], dtype=np.float64)
         if len(idle):
@@ -296,7 +316,8 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         return self.layout.encode(self.values())
 
     def _who(self) -> Infos:
-        return {"twin": self.cohort.ids.copy(), "disagreement": self._reactions.disagreement(self.batch)}
+        told = {"twin": self.cohort.ids.copy(), "disagreement": self._reactions.disagreement(self.batch)}
+        return told if self._live is None else told | {"reading_age": self._live.age.copy()}
 
     def _begin_all(self, seed: int | None, wanted: ResetOptions) -> None:
         noise_seed = self._noise_seed if seed is None else seed
@@ -313,16 +334,21 @@ class TwinVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         film = Film(self.scenario, self.horizon, batch.moment) if self.render_mode else None
         if wanted.history is not None:
             relive(batch, wanted.history, film)
+        live = None
+        if self.readings is not None:
+            live = Live(self.scenario, self.readings, self._believer, batch, noise_seed, self.horizon)
 
         super().reset(seed=seed)
         self._noise_seed, self._newcomers, self._batch = noise_seed, newcomers, batch
         self._ledger = Ledger(self.scenario, self.num_envs, self.horizon)
-        self._film, self._past = film, wanted.history
+        self._live, self._film, self._past = live, film, wanted.history
         self._reactions.begin(slice(None))
         self.last_step = None
 
     def _begin(self, rows: Rows) -> None:
         self.batch.begin(rows)
+        if self._live is not None:
+            self._live.begin(rows, self.batch)
         self._ledger.clear(rows)
         self._reactions.begin(rows)
         if self._film is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from twingym.envs.history import Observant, checked_history, past_people
@@ -15,7 +17,46 @@ from twingym.twins.errors import unknown
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DRAWS = 39  # of the next observation; ranks among them are exactly uniform if the model fits
+
+DRIFTED, NO_SIGN, TOO_EARLY = "no longer", "no sign against it", "nothing to tell from yet"
+
+
+def fit_so_far(
+    scenario: Scenario, dynamics: Dynamics, courses: Courses, alpha: float = 0.05, seed: int = 0
+) -> pd.DataFrame:
+    """Say of each person whether a model fits their course so far.
+
+    Every tracked variable that the model knows is watched; ``alpha`` is shared evenly between them, so that it bounds
+    the chance of any false alarm about a person.
+
+    Args:
+        scenario: Whose people.
+        dynamics: The model; it must be able to ``observe``.
+        courses: N recorded courses.
+        alpha: Chance of a false alarm per person, over all variables and times together.
+        seed: Of the model's draws.
+
+    Returns:
+        One row per person and variable: ``person``, ``variable``, ``observations``, ``evidence`` against the model now,
+        ``wanted`` (from how much on it counts), ``since`` (time of the alarm in the scenario's unit, NaN if there was
+        none) and ``fits``: ``no longer``, ``no sign against it`` or ``nothing to tell from yet``.
+    """
+    import pandas as pd
+
+    names = [v.name for v in scenario.variables if v.track and v.seen_by("twin") and v.kind != "event"]
+    frames = []
+    for name in names:
+        test, ranks = watch(scenario, dynamics, courses, name, alpha / len(names), seed)
+        seen = np.isfinite(ranks).sum(axis=1)
+        found = {"person": courses.ids, "variable": name, "observations": seen, "evidence": test.evidence}
+        found |= {"wanted": 1.0 / test.alpha, "since": np.where(test.alarmed, test.alarm * scenario.dt, np.nan)}
+        verdict = np.where(test.alarmed, DRIFTED, np.where(seen == 0, TOO_EARLY, NO_SIGN))
+        frames.append(pd.DataFrame({**found, "fits": verdict}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def watch(

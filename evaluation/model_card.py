@@ -75,6 +75,14 @@ def write_card(folder: Path, content: Mapping[str, Any]) -> Path:
     return path
 
 
+def withdraw_card(folder: Path) -> bool:
+    """Remove the card in a folder, if there is one: beside weights that it was not made of it would be believed."""
+    found = [path for path in (folder / CARD, folder / PAGE, folder / PLOT) if path.is_file()]
+    for path in found:
+        path.unlink()
+    return bool(found)
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Read a card.
 

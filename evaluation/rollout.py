@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from twingym.envs.asked_traits import fixed_in_numbers
 from twingym.envs.dynamics import resolve
+from twingym.envs.readings import Readings
 from twingym.envs.vector import TwinVectorEnv
 from twingym.evaluation.courses import CourseMoments, Courses, MomentKeeper, Recorder
 from twingym.evaluation.episodes import Evaluation
@@ -62,6 +63,7 @@ def evaluate(
     baseline_episodes: pd.DataFrame | None = None,
     deterministic: bool = True,
     progress: bool = False,
+    readings: Readings | None = None,
 ) -> Evaluation:
     """Let a policy treat chosen people, once per person and seed.
 
@@ -83,6 +85,7 @@ def evaluate(
         baseline_episodes: ``episodes`` of the baseline on the same people and seeds; adds the column ``gain``.
         deterministic: Passed to ``predict``.
         progress: Whether to show a progress bar.
+        readings: How readings reach the policy; None: at once, all and without further error.
 
     Raises:
         CohortError: If somebody is named twice, or the baseline lacks somebody.
@@ -103,14 +106,15 @@ def evaluate(
     title = name or getattr(policy, "name", None) or type(policy).__name__
     place = dynamics if isinstance(dynamics, str) else type(dynamics).__name__
 
-    shards = np.array_split(people, -(-len(people) // batch))
+    most = batch if readings is None else readings.most_people(batch)
+    shards = np.array_split(people, -(-len(people) // most))
     frames: list[pd.DataFrame] = []
     kept: list[Courses] = []
     keeper = MomentKeeper(found)
     with _bar(f"{title} on {place}", steps * len(shards) * len(seeds), progress) as tick:
         for seed in seeds:
             for shard in shards:
-                visit = Visit(found, mover, shard, int(seed), steps, episode=episode, fixed=imposed)
+                visit = Visit(found, mover, shard, int(seed), steps, episode, imposed, readings=readings)
                 tally, written = play(policy, visit, record=bool(courses), deterministic=deterministic, tick=tick)
                 frame = tally.frame()
                 frame.insert(0, "seed", int(seed))
@@ -138,6 +142,7 @@ def evaluate(
         "horizon": steps,
         "fixed": imposed,
         "deterministic": deterministic,
+        "readings": None if readings is None else readings.described(),
         "versions": _versions(),
     }
     over_time: Courses | CourseMoments | None = Courses.join(kept) if kept else None
@@ -157,6 +162,7 @@ class Visit:
         episode: Number of the episode, or one per slot.
         fixed: Imposed traits.
         history: Recorded courses, one per slot, after which the steps begin; None to begin at birth.
+        readings: How readings reach the policy; None: at once, all and without further error.
     """
 
     scenario: Scenario
@@ -167,6 +173,7 @@ class Visit:
     episode: int | Ids = 0
     fixed: Mapping[str, float] = field(default_factory=dict)
     history: RecordedCourses | None = None
+    readings: Readings | None = None
 
     def env(self) -> TwinVectorEnv:
         """Return an env that lasts long enough; time left is counted to the scenario's end, if it has one."""
@@ -174,7 +181,8 @@ class Visit:
         ends = self.scenario.ending == "end" and past > 0
         horizon = max(self.scenario.judged_horizon, past + 1) if ends else past + self.horizon
         people = len(self.twins)
-        return TwinVectorEnv(self.scenario, people, dynamics=self.dynamics, horizon=horizon, autoreset="disabled")
+        settings: dict[str, Any] = {"dynamics": self.dynamics, "horizon": horizon, "readings": self.readings}
+        return TwinVectorEnv(self.scenario, people, autoreset="disabled", **settings)
 
     def options(self) -> dict[str, Any]:
         """Return the options of the env's reset."""

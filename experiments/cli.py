@@ -17,6 +17,7 @@ VERBS = {
     "train": "an agent on twins; judge it on twin model and reference",
     "evaluate": "a trained agent or a rule on chosen people",
     "compare": "runs and rules side by side, in tables and TensorBoard",
+    "refit": "a twin model on outcomes of interventions; say whether it is better for it",
     "whatif": "what may become of a recorded person under several policies",
     "new-scenario": "a short file that runs, to be made a scenario of your own",
     "check-scenario": "what is wrong with a scenario, and what to do about it",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER
-from twingym.evaluation.model_card import CARD, read_card, write_card
+from twingym.evaluation.model_card import CARD, read_card, withdraw_card, write_card
 from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
@@ -116,6 +116,8 @@ def fit(args: Args) -> TwinModel:
     model.save(place)
     if content is not None:
         write_card(place, content)
+    elif withdraw_card(place):
+        console.print(f"removed: the card in {place}, which was that of the old model; `twingym card` writes another")
     if against:
         raise SpecError(
             f"the new twin model stays out of {folder}: {'; '.join(against)}. It is kept in {place}; pass "

@@ -10,11 +10,13 @@ from rich.console import Console
 
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.envs.dynamics import CHALLENGER, resolve
+from twingym.envs.readings import Readings
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.comparison import REFERENCE, TWIN
 from twingym.evaluation.episodes import Evaluation
 from twingym.evaluation.rollout import Policy, check_numbers, evaluate
 from twingym.evaluation.tuning import tune
+from twingym.experiments.reading_flags import ReadingArgs
 from twingym.experiments.run_dir import RunDir, describe, free_path, plain
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.weights import weights_folder
@@ -38,6 +40,7 @@ class Bench:
         places: Dynamics by name.
         seeds: Seeds of inputs and noise.
         twin_sha256: Of the twin model's weights, if it is one of the places.
+        readings: How readings reach the policies; None: at once, all and without further error.
     """
 
     scenario: Scenario
@@ -46,6 +49,7 @@ class Bench:
     places: Mapping[str, Dynamics]
     seeds: tuple[int, ...] = (0,)
     twin_sha256: str | None = None
+    readings: Readings | None = None
 
     @classmethod
     def of(
@@ -58,6 +62,7 @@ class Bench:
         places: Collection[str] = (REFERENCE, TWIN),
         split: Split = "test",
         seeds: tuple[int, ...] = (0,),
+        readings: Readings | None = None,
     ) -> Bench:
         """Seat ``count`` people of a split under those of the ``places`` that exist for this scenario.
 
@@ -65,11 +70,13 @@ class Bench:
 
         Raises:
             UnknownNameError: If one of the places is unknown; suggests the nearest.
-            SpecError: If none exists for the scenario, or a number is impossible.
+            SpecError: If none exists for the scenario, a number is impossible, or no belief can be had.
             WeightsError: If ``weights`` were named and are missing, or the twin model is corrupt or foreign.
         """
         steps = scenario.judged_horizon if horizon is None else horizon
         check_numbers(seeds, people=count, horizon=steps)
+        if readings is not None:
+            readings.check(scenario)
         exists = {
             REFERENCE: scenario.reference is not None,
             TWIN: weights is not None or has_twin(scenario),
@@ -84,7 +91,7 @@ class Bench:
         if not found:
             raise SpecError(f"scenario {scenario.id!r} has none of the dynamics {list(places)}; run `twingym fit`.")
         whose = digest(weights or weights_folder(scenario)) if TWIN in found else None
-        return cls(scenario, people(split, count), steps, found, seeds, whose)
+        return cls(scenario, people(split, count), steps, found, seeds, whose, readings)
 
     def judge(self, policies: Mapping[str, Policy], progress: bool = False) -> Judged:
         """Let each policy treat everybody, under each dynamics, and the baseline too: benefit is benefit over it."""
@@ -105,6 +112,7 @@ class Bench:
             horizon=self.horizon,
             courses="moments",
             progress=progress,
+            readings=self.readings,
         )
         # Named by its place, not by the class that moves the people.
         settings = {**found.settings, "dynamics": place, "twin_sha256": self.twin_sha256 if place == TWIN else None}
@@ -129,7 +137,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class BenchArgs:
+class BenchArgs(ReadingArgs):
     """What every verb that judges policies asks for."""
 
     people: int = 500
@@ -161,6 +169,7 @@ class BenchArgs:
             places=self.dynamics,
             split=self.split,
             seeds=self.seeds,
+            readings=self.readings(self.weights),
         )
 
     def new_run(self, verb: str, scenario: Scenario) -> RunDir:

@@ -133,7 +133,19 @@ def summarise(comparison: Comparison, judged: Judged, page: Console) -> None:
                 *(f"{g['estimate']:.3g} ({g['low']:.3g} to {g['high']:.3g})" for g in gaps),
             )
         page.print(found)
+    if told := next(iter(next(iter(judged.values())).values())).settings.get("readings"):
+        page.print(f"Policies were shown: {shown(told)}.")
     page.print("Limits: estimate (upper 95 % bound) and verdict; a limit is passed when the bound keeps it.")
+
+
+def shown(readings: Mapping[str, Any]) -> str:
+    """Return in words what policies were shown of people, from the settings of an evaluation."""
+    what = "the last reading" if readings["belief"] == "last" else f"the mean of {readings['particles']} particles"
+    bad = [f"{readings['missing']:g} of them missing"] if readings["missing"] else []
+    bad += [f"in gaps of {readings['gap']:g} steps"] if readings["gap"] else []
+    bad += [f"up to {readings['late']} steps late"] if readings["late"] else []
+    bad += [f"an error of {spread:g} on {name}" for name, spread in readings["error"].items()]
+    return f"{what} ({', '.join(bad)})"
 
 
 def _judged(row: Any) -> str:

@@ -22,12 +22,14 @@ from twingym.agents.hyperparameters import NO_DOUBT, hyperparameters
 from twingym.agents.trainer import Training, train
 from twingym.envs.actions import ActionMap
 from twingym.envs.dynamics import resolve
+from twingym.envs.live import believer
 from twingym.evaluation.comparison import TWIN
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.board import Facts
 from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
 from twingym.experiments.judging import Bench, fit_if_missing
+from twingym.experiments.reading_flags import ReadingArgs
 from twingym.experiments.report import report
 from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, MANIFEST, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
@@ -41,7 +43,7 @@ _PATHS = ("weights", "log_folder", "out", "tensorboard_log")
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(ReadingArgs):
     """Train an agent."""
 
     env: str = "twingym/Glucose-v0"
@@ -94,7 +96,7 @@ def run(args: Args) -> int:
         unchanged(args, scenario, folder)
     else:
         scenario = registry.get(args.env)
-        if args.dynamics == TWIN and args.weights is None:
+        if args.weights is None and (args.dynamics == TWIN or args.belief == "particles"):
             fit_if_missing(scenario, page)
         check(args, scenario)
         path = args.out or free_path(args.log_folder, args.algo, scenario.id)
@@ -150,6 +152,7 @@ def learn(args: Args, scenario: Scenario, folder: RunDir) -> Training:
         tensorboard=board(folder) / "training",
         resume=args.resume is not None,
         progress=args.progress,
+        readings=args.readings(args.weights),
     )
 
 
@@ -174,15 +177,20 @@ def check(args: Args, scenario: Scenario) -> None:
     for rule in args.eval_rules or ():
         scenario.rule(rule)
     resolve(scenario, args.dynamics, args.weights)
+    readings = args.readings(args.weights)
+    if readings is not None:
+        readings.check(scenario)
+        believer(scenario, readings.belief)
     if args.eval_people:
-        Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
+        Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights, readings=readings)
 
 
 def finish(scenario: Scenario, args: Args, folder: RunDir) -> None:
     """Judge the exported policy beside the rules, and write the report into the run."""
     policy = load_policy(folder.path)
     if args.eval_people:
-        bench = Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights)
+        readings = args.readings(args.weights)
+        bench = Bench.of(scenario, args.eval_people, args.eval_horizon, weights=args.weights, readings=readings)
         rules = bench.rules(scenario.rules if args.eval_rules is None else args.eval_rules)
         policies: dict[str, Policy] = {args.algo: policy, **rules}
         judged = bench.judge(policies, progress=args.progress)

@@ -1,5 +1,7 @@
 """What may become of one recorded person under several policies: a table, and predicted courses with bands and limits.
 
+Beside it stands whether the model fits the person's course so far, by a test that may be looked at any time.
+
 The person is a CSV file with a row per time; `--example person.csv` writes one to try it with.
 """
 
@@ -13,12 +15,16 @@ import numpy as np
 import pandas as pd
 
 from twingym.envs.behaviour import collect
+from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.drift_watch import DRIFTED, fit_so_far
 from twingym.evaluation.futures_plot import MODEL_CAVEAT, plot_futures
 from twingym.evaluation.personal import Futures, personalise
-from twingym.evaluation.rollout import check_numbers
+from twingym.evaluation.rollout import Policy, check_numbers
 from twingym.experiments.cli import run_module
+from twingym.experiments.compare import by_name, scenario_in_common
 from twingym.experiments.console import console, table
-from twingym.experiments.run_dir import RunDir, describe, free_path, plain
+from twingym.experiments.judging import policy_of
+from twingym.experiments.run_dir import CONFIG, RunDir, describe, free_path, plain
 from twingym.scenarios import registry
 from twingym.scenarios.course_table import course_frame
 from twingym.scenarios.scenario import Scenario
@@ -37,9 +43,11 @@ class Args:
     person: Path | None = None
     """CSV file of the person's course so far; several people have a column `person`."""
     policies: tuple[str, ...] = ()
-    """Rules of the scenario; its baseline if none is named."""
+    """Rules of the scenario, and folders of runs of trained policies; the scenario's baseline if none is named."""
     env: str = "twingym/Glucose-v0"
     """Scenario: an id, or the path of its file."""
+    alpha: float = 0.05
+    """Chance of saying of somebody whom the model fits that it does not."""
     steps: int | None = None
     """How far the futures go; by default a training episode, or to the scenario's end."""
     samples: int = 100
@@ -67,14 +75,16 @@ def run(args: Args) -> None:
     if args.person is None:
         raise SpecError("person is None; allowed: a CSV file. `--example person.csv` writes one to try it with.")
     check_numbers((args.seed,), samples=args.samples)
+    policies = named(args.policies or (scenario.baseline,), scenario)
     twin = personalise(scenario, args.person, weights=args.weights)
-    futures = twin.branch(args.policies or (scenario.baseline,), args.steps, args.seed, args.samples)
+    fits = fit_so_far(scenario, twin.dynamics, twin.history, args.alpha, args.seed)
+    futures = twin.branch(policies, args.steps, args.seed, args.samples)
     folder = RunDir.create(
         args.out or free_path(args.log_folder, VERB, scenario.id),
         {"verb": VERB, "args": plain(args), **describe(scenario)},
     )
     with folder.withdrawn_on_failure():
-        write(futures, folder.path)
+        write(futures, fits, folder.path)
     summary = futures.summary()
     for person in twin.history.ids[:MOST_DRAWN]:
         found = table(
@@ -87,6 +97,7 @@ def run(args: Args) -> None:
             limit = rows["limit"].iloc[0]
             found.add_row(name, *cells, "" if np.isnan(limit) else f"{limit:g}", rows["unit"].iloc[0])
         page.print(found)
+        page.print(fit_in_words(fits[fits["person"] == person], scenario))
     page.print(
         f"Judged by the transformer twin of {scenario.id} alone, after reading the recorded course. {MODEL_CAVEAT}"
     )
@@ -94,9 +105,47 @@ def run(args: Args) -> None:
     folder.seal()
 
 
-def write(futures: Futures, folder: Path) -> None:
-    """Write summary and bands as CSV, and a picture of each of the first people."""
-    for name, frame in (("summary", futures.summary()), ("bands", futures.bands())):
+def named(names: tuple[str, ...], scenario: Scenario) -> dict[str, Policy]:
+    """Return rules and trained policies by name.
+
+    Raises:
+        UnknownNameError: If a name is neither a rule nor the folder of a run.
+        SpecError: If a run is on another scenario.
+        WeightsError: If a run holds no policy.
+    """
+    runs = [name for name in names if name not in scenario.rules and (Path(name) / CONFIG).is_file()]
+    trained = by_name([RunDir.open(Path(name)) for name in runs])
+    for run in trained.values():
+        if scenario_in_common([run], None).fingerprint() != scenario.fingerprint():
+            told = run.config.get("scenario_file", run.config["scenario"])
+            raise SpecError(f"run {run.path} is on scenario {told}, not on {scenario.id}; pass --env {told}.")
+    called = dict(zip(runs, trained, strict=True))
+    found: dict[str, Policy] = {}
+    for name in names:
+        if name in called:
+            found[called[name]] = policy_of(trained[called[name]], scenario)
+        elif name in scenario.rules or len(Path(name).parts) < 2:
+            found[name] = RulePolicy(scenario, scenario.rule(name))
+        else:
+            RunDir.open(Path(name))  # says what is wrong with it
+    return found
+
+
+def fit_in_words(fits: pd.DataFrame, scenario: Scenario) -> str:
+    """Return whether the model fits a person's course so far, from their rows of the table."""
+    said = []
+    for row in fits.to_dict(orient="records"):
+        about = f"{row['variable']}: {row['fits']}"
+        if row["fits"] == DRIFTED:
+            about = f"[red]{about}[/red], since {row['since']:g} {scenario.dt_unit}; do not rely on these futures"
+        counts = f"{row['observations']} observations, evidence {row['evidence']:.2g} of {row['wanted']:.3g}"
+        said.append(f"{about} ({counts})")
+    return "does the model fit the course so far? " + "; ".join(said)
+
+
+def write(futures: Futures, fits: pd.DataFrame, folder: Path) -> None:
+    """Write summary, bands and whether the model fits as CSV, and a picture of each of the first people."""
+    for name, frame in (("summary", futures.summary()), ("bands", futures.bands()), ("fit", fits)):
         write_atomically(folder / f"{name}.csv", _csv(frame))
     for person in futures.twin.history.ids[:MOST_DRAWN]:
         picture = io.BytesIO()

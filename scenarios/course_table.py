@@ -28,8 +28,14 @@ PERSON, TIME = "person", "time"
 _MOST_TOLD = 20
 
 
-def read_courses(scenario: Scenario, table: pd.DataFrame | Path | str) -> Courses:
+def read_courses(scenario: Scenario, table: pd.DataFrame | Path | str, *, going_on: bool = True) -> Courses:
     """Read courses from a table or a CSV file.
+
+    Args:
+        scenario: Whose people.
+        table: The table, or its file.
+        going_on: Whether all courses go on; else an event may end one in its last row. Of events without a column, or
+            in empty cells, it is then known that there were none.
 
     Raises:
         SpecError: If anything is wrong; the message lists it all, with row numbers of the file (the header is row 1).
@@ -46,7 +52,7 @@ def read_courses(scenario: Scenario, table: pd.DataFrame | Path | str) -> Course
             raise SpecError(
                 f"{source} cannot be read as a course table ({error}); allowed: CSV with a header."
             ) from error
-    reading = _Reading(scenario, frame)
+    reading = _Reading(scenario, frame, going_on)
     courses = reading.courses()
     if reading.problems:
         told = [f"  {problem}" for problem in reading.problems[:_MOST_TOLD]]
@@ -82,8 +88,8 @@ def course_frame(scenario: Scenario, courses: Courses) -> pd.DataFrame:
 class _Reading:
     """A table on its way to courses, and all that is wrong with it."""
 
-    def __init__(self, scenario: Scenario, frame: pd.DataFrame) -> None:
-        self.scenario, self.frame = scenario, frame
+    def __init__(self, scenario: Scenario, frame: pd.DataFrame, going_on: bool) -> None:
+        self.scenario, self.frame, self.going_on = scenario, frame, going_on
         self.interventions = scenario.twin_spec().interventions
         self.problems: list[str] = []
 
@@ -97,6 +103,8 @@ class _Reading:
             v.name: self._numbers(v)
             for v in (*self.scenario.traits, *self.scenario.variables, *self.scenario.inputs, *self.interventions)
         }
+        if not self.going_on:
+            numbers |= {v.name: np.nan_to_num(numbers[v.name]) for v in self.scenario.events}
         for person, rows in groups.items():
             self._check_times(person, rows)
             self._check_known(numbers, person, rows)
@@ -194,7 +202,8 @@ class _Reading:
                     int(rows[-1]), v.name, numbers[v.name][rows[-1]], "empty in the last row: policies decide on it"
                 )
         for v in self.scenario.events:
-            for row in rows[numbers[v.name][rows] > 0.0]:
+            ended = rows[numbers[v.name][rows] > 0.0]
+            for row in ended if self.going_on else ended[ended != rows[-1]]:
                 self._say(int(row), v.name, 1, "0: an event ends a course, and nothing can follow")
 
     def _say(self, row: int | np.integer[Any], name: str, value: object, allowed: str) -> None:

@@ -9,7 +9,7 @@ from twingym.scenarios.glucose_fidelity import PLAN
 from twingym.scenarios.glucose_reference import PEOPLE, SENSOR_RANGE, STEP_MINUTES, GlucoseReference
 from twingym.scenarios.glucose_rules import BOOKKEEPING, RULES
 from twingym.scenarios.intervention import Intervention
-from twingym.scenarios.meals import STEPS_PER_DAY, draw_meals
+from twingym.scenarios.meals import STEPS_PER_DAY, draw_meals, guess_meals
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
@@ -132,6 +132,7 @@ SCENARIO = Scenario(
         ),
     ),
     draw_inputs=draw_meals,
+    guess_inputs=guess_meals,
     derived=(
         Variable(
             "iob", "share of daily insulin", 0.0, 1.0, scale="log", knee=0.05, about="Insulin on board, basal included."

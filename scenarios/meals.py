@@ -50,3 +50,14 @@ def draw_meals(cohort: Cohort, seed: int, episode: Ids, steps: int) -> Floats:
         np.add.at(series[..., 0], (row, step + piece), np.clip(grams - piece * per_step, 0.0, per_step))
     np.add.at(series[..., 1], (row, step), believed)
     return series[:, : steps + 1]
+
+
+def guess_meals(shown: Floats, memory: Floats, u: Floats) -> tuple[Floats, Floats]:
+    """Take what is announced for a meal misjudged as people misjudge them, eaten at the usual rate.
+
+    What is left of the meal is remembered. Two meals at once are eaten one after the other.
+    """
+    announced = shown[:, 1]
+    left = memory + announced / np.clip(1.0 + COUNTING_ERROR * ndtri(u), 0.2, 2.0)
+    eaten = np.minimum(left, EATING_RATE * STEP_MINUTES)
+    return np.stack([eaten, announced], axis=1), left - eaten

@@ -49,6 +49,23 @@ class Inputs(Protocol):
         ...
 
 
+class Guess(Protocol):
+    """What somebody who is shown some inputs takes the hidden ones for, possibility by possibility."""
+
+    def __call__(self, shown: Floats, memory: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """Guess the inputs now.
+
+        Args:
+            shown: Inputs in force, shape (M, K), physical units; NaN in channels that policies are not shown.
+            memory: A number that each possibility keeps from step to step, shape (M,); 0 at birth.
+            u: A uniform for each, in (0, 1), shape (M,).
+
+        Returns:
+            Inputs without gaps, (M, K), and the next memory, (M,).
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Bookkeeping:
     """Deterministic counters of what was observed and delivered (insulin on board, weeks since the last purchase).
@@ -100,6 +117,7 @@ class Scenario:
         variables: What is observed at each step, events included.
         inputs: Exogenous channels; those a policy may see are announced at the step when they come into force.
         draw_inputs: Draws the inputs; None without inputs.
+        guess_inputs: What a belief about people takes hidden inputs for; None if nobody can guess them.
         derived: Counters of what was observed and delivered.
         bookkeeping: Computes the derived variables; None without derived ones.
         interventions: What a policy decides.
@@ -150,6 +168,7 @@ class Scenario:
     judged_horizon: int = 0
     inputs: tuple[Variable, ...] = ()
     draw_inputs: Inputs | None = None
+    guess_inputs: Guess | None = None
     derived: tuple[Variable, ...] = ()
     bookkeeping: Bookkeeping | None = None
     metrics: tuple[Metric, ...] = ()
@@ -296,10 +315,12 @@ class Scenario:
 
 # Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
 _OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "network", "fit"}
+# What somebody else believes changes nothing either.
+_BELIEVED = {"guess_inputs"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
 _SINCE = {"intermittent": False}
-_UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
+_UNHASHED = _OF_THE_TWIN_MODEL | _BELIEVED | _PROSE
 
 
 def _finite(value: object) -> bool:

@@ -101,6 +101,9 @@ def _pairs(s: Scenario) -> Iterator[Check]:
     kept, drawn, met = s.bookkeeping is not None, s.draw_inputs is not None, s.benefit is not None
     yield Check(bool(s.derived) == kept, "bookkeeping", s.bookkeeping, "given exactly when there are derived variables")
     yield Check(bool(s.inputs) == drawn, "draw_inputs", s.draw_inputs, "given exactly when there are inputs")
+    guessed = "given only where an input is hidden from policies"
+    hidden = any(not v.seen_by("policy") for v in s.inputs)
+    yield Check(s.guess_inputs is None or hidden, "guess_inputs", s.guess_inputs, guessed)
     yield Check((s.need is not None) == met, "benefit", s.benefit, "given exactly when need is")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,9 @@ import pytest
 from matplotlib.image import imread
 
 from twingym.experiments.cli import main
+from twingym.experiments.run_dir import RunDir, describe
+from twingym.scenarios import get
+from twingym.scenarios.weights import weights_folder
 
 
 def twingym(*words: str) -> int:
@@ -29,6 +33,10 @@ def test_from_the_example_to_a_table_and_a_picture(tmp_path: Path, capsys: pytes
     assert "The reference is itself a model; nothing here is for treatment decisions." in said
     assert "Judged by the transformer twin of Glucose-v0" in said
     assert "time_in_range" in said
+    assert "does the model fit the course so far? cgm: no sign against it (24 observations, evidence" in said
+    fit = pd.read_csv(out / "fit.csv")
+    assert fit.loc[0, "wanted"] == 20.0
+    assert 0.0 < fit.loc[0, "evidence"] < 20.0
     summary = pd.read_csv(out / "summary.csv")
     assert set(summary["policy"]) == {"basal_bolus", "closed_loop"}
     assert (summary["low"] <= summary["high"]).all()
@@ -37,6 +45,38 @@ def test_from_the_example_to_a_table_and_a_picture(tmp_path: Path, capsys: pytes
     person = int(summary["person"].iloc[0])
     assert imread(out / f"person_{person}.png").ndim == 3
     assert (out / "manifest.json").is_file()
+
+
+def test_a_trained_run_stands_beside_rules_and_a_changed_person_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course, out = tmp_path / "person.csv", tmp_path / "out"
+    scenario = get("Glucose-v0")
+    run = RunDir.create(tmp_path / "ppo" / "Glucose-v0_1", {"verb": "train", "args": {}, **describe(scenario)})
+    shutil.copytree(weights_folder(scenario) / "policies" / "ppo_twin", run.path / "policy")
+    run.seal()
+    assert twingym("whatif", "--example", str(course)) == 0
+    frame = pd.read_csv(course)[:73]
+    frame["insulin"] *= 4.0  # most of what was recorded never arrived
+    frame.loc[72, "insulin"] = float("nan")
+    frame.to_csv(course, index=False)
+    words = ["whatif", "--person", str(course), "--steps", "6", "--samples", "4", "--policies", "pid"]
+    assert twingym(*words, str(run.path), "--out", str(out)) == 0
+    assert set(pd.read_csv(out / "summary.csv")["policy"]) == {"pid", "ppo/Glucose-v0_1"}
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cgm: no longer, since" in said
+    assert "do not rely on these futures" in said
+    assert pd.read_csv(out / "fit.csv").loc[0, "since"] % 5 == 0
+
+    retention = RunDir.create(tmp_path / "ppo" / "R_1", {"verb": "train", "args": {}, **describe(get("Retention-v0"))})
+    for wrong, told in (
+        (str(retention.path), "is on scenario Retention-v0, not on Glucose-v0; pass --env Retention-v0"),
+        (str(tmp_path / "ppo" / "Glucose-v0_2"), "Did you mean"),
+        ("closed_lop", "closed_loop"),
+    ):
+        assert twingym(*words, wrong, "--out", str(tmp_path / "none")) == 2
+        assert told in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "none").exists()
 
 
 def test_mistakes_are_told_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

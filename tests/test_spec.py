@@ -237,6 +237,7 @@ GAP = next(c for c in GLUCOSE.constraints if c.kind == "group_gap")
         ({"bookkeeping": None}, "bookkeeping"),
         ({"derived": ()}, "bookkeeping"),
         ({"draw_inputs": None}, "draw_inputs"),
+        ({"inputs": GLUCOSE.inputs[1:]}, "guess_inputs"),  # nothing is hidden
         ({"benefit": None}, "benefit"),
         ({"groups": ("weight",)}, "groups"),
         ({"groups": ("sex",)}, "groups"),
@@ -304,6 +305,7 @@ def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -
     assert prose.fingerprint() == GLUCOSE.fingerprint()
     fitted_otherwise = replace(GLUCOSE, network=TransformerConfig(width=8), fit=FitConfig(epochs=1))
     assert fitted_otherwise.fingerprint() == GLUCOSE.fingerprint()
+    assert replace(GLUCOSE, guess_inputs=None).fingerprint() == GLUCOSE.fingerprint()
     longer = replace(GLUCOSE, horizon=12)
     assert longer.fingerprint() != GLUCOSE.fingerprint()
     assert longer.limits_hash() == GLUCOSE.limits_hash()

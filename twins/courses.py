@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,4 +49,19 @@ class Courses:
             self.inputs[rows],
             self.propensity[rows],
             self.length[rows],
+        )
+
+    def filled(self) -> Courses:
+        """Return the courses with numbers where nothing is known any more: nothing delivered, inputs as they last were.
+
+        What was not observed stays NaN.
+        """
+        step = np.arange(self.inputs.shape[1])  # of T + 1
+        over = step[:-1] >= self.length[:, None]  # (N, T)
+        known = np.isfinite(self.inputs).all(axis=2) & (step <= self.length[:, None])  # (N, T + 1)
+        newest = np.maximum.accumulate(np.where(known, step, 0), axis=1)
+        return replace(
+            self,
+            delivered=np.where(over[..., None], 0.0, self.delivered),
+            inputs=np.nan_to_num(np.take_along_axis(self.inputs, newest[..., None], axis=1)),
         )

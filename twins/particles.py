@@ -14,11 +14,12 @@ Legend of shapes: N = people, P = particles of each, V = variables, A = interven
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
-from twingym.twins.cohort import Cohort
+from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.dynamics import Dynamics, State
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.noise import Stream, uniforms
@@ -136,7 +137,7 @@ class ParticleFilter:
             self.assimilate(reading)
 
     def assimilate(self, reading: Floats, late: int = 0) -> None:
-        """Take in readings.
+        """Take in the readings of one time.
 
         Args:
             reading: What was read, (N, V); NaN where nothing was. Variables without a declared error are not looked at.
@@ -145,29 +146,65 @@ class ParticleFilter:
         Raises:
             SpecError: If it comes too late, the shape is wrong, or that was read already.
         """
-        wanted = (self._shape[0], self.particles.shape[-1])
+        self.take_in({late: reading})
+
+    def take_in(self, readings: Mapping[int, Floats]) -> None:
+        """Take in readings of several times at once, (N, V) by how many steps late they are; see :meth:`assimilate`."""
+        kept = len(self._past)
+        for late, reading in readings.items():
+            self._check(reading, late)
+        if kept == 0:
+            for reading in readings.values():
+                self._weigh(reading)
+            return
+        oldest = 0
+        for late, reading in readings.items():
+            there = self._past[kept - 1 - late]
+            there.reading = np.where(np.isfinite(reading), reading, there.reading)
+            if (np.isfinite(reading) & self._read).any():
+                oldest = max(oldest, late)
+        if oldest:
+            self._again(kept - 1 - oldest)
+        elif 0 in readings:
+            self._weigh(readings[0])
+
+    def take(self, people: Rows) -> ParticleFilter:
+        """Return the belief about some of the people, by their row numbers, as a copy."""
+        taken = copy(self)
+        count = self._shape[1]
+        rows = (people[:, None] * count + np.arange(count)).ravel()
+
+        def of(instant: _Instant) -> _Instant:
+            arrays = (instant.log_weight, instant.log_evidence, instant.action, instant.inputs, instant.reading)
+            return _Instant(self._dynamics.take(instant.state, rows), *(array[people] for array in arrays))
+
+        taken._cohort, taken._shape = self._cohort.take(people), (len(people), count)
+        taken._rows = np.repeat(np.arange(len(people)), count)
+        taken._luck = self._luck[rows]
+        taken._past = [of(instant) for instant in self._past]
+        taken._state = self._dynamics.take(self._state, rows)
+        taken.particles, taken._log_weight = self.particles[people], self._log_weight[people]
+        taken.log_evidence = self.log_evidence[people]
+        return taken
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _check(self, reading: Floats, late: int) -> None:
+        wanted, kept = (self._shape[0], self.particles.shape[-1]), len(self._past)
         if np.shape(reading) != wanted:
             raise SpecError(f"reading has shape {np.shape(reading)}; allowed: {wanted}, people by variables.")
-        kept = len(self._past)
         if late < 0 or late > max(kept - 1, 0):
             raise SpecError(
                 f"late is {late} steps; allowed: 0 to {max(kept - 1, 0)}, by the filter's lag of {self._lag}."
             )
         if kept == 0:
-            self._weigh(reading)
             return
-        place = kept - 1 - late
-        there = self._past[place]
-        twice = np.isfinite(there.reading) & np.isfinite(reading) & self._read
+        twice = np.isfinite(self._past[kept - 1 - late].reading) & np.isfinite(reading) & self._read
         if twice.any():
             row, column = np.argwhere(twice)[0]
             raise SpecError(
                 f"variable {column} of person {row} was read already {late} steps ago; give each reading once."
             )
-        there.reading = np.where(np.isfinite(reading), reading, there.reading)
-        self._again(place)
-
-    # -- inside ----------------------------------------------------------------------------------------------
 
     def _again(self, place: int) -> None:
         """Run what is kept again from an instant on, with the same luck and all that is known by now."""
