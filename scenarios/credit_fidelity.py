@@ -24,7 +24,7 @@ def schedule(traits: Mapping[str, Floats], inputs: Floats, u: Floats) -> Floats:
     every = EVERY[np.minimum(place.astype(int), len(EVERY) - 1)]
     first = (place % 1.0 * every).astype(int)
     due = (np.arange(inputs.shape[1] - 1)[None, :] - first[:, None]) % every[:, None] == 0
-    return due[..., None].astype(np.float64)
+    return np.asarray(due[..., None], dtype=np.float64)
 
 
 def above_floor(observed: Floats, amounts: Floats) -> Floats:

@@ -109,12 +109,13 @@ def denied_though_good(step: Step) -> Floats:
 
 def by_group(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
     """Grant from a score on that is each group's own."""
-    return {"loan": now["score"] >= np.where(now["group"] == BLACK, settings["black"], settings["white"])}
+    least = np.where(now["group"] == BLACK, settings["black"], settings["white"])
+    return {"loan": (now["score"] >= least).astype(np.float64)}
 
 
 def by_score(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
     """Grant from the same score on to everybody."""
-    return {"loan": now["score"] >= settings["least"]}
+    return {"loan": (now["score"] >= settings["least"]).astype(np.float64)}
 
 
 def everybody(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
