@@ -173,7 +173,7 @@ def build(constants: Constants, name: str = ID) -> Scenario:
         mixture=Mixture(clinician=0.2, exploratory=0.3, randomised=0.5),
         band={"score": (LOWEST, HIGHEST)},
         window=CYCLES + 1,
-        fit=FitConfig(epochs=40, batch_tokens=5000, ema=0.998),
+        fit=FitConfig(epochs=40, batch_tokens=3000),
         fidelity=plan(known),
         parameters=constants,
         provenance=PROVENANCE,

@@ -75,8 +75,8 @@ def plan(rules: Mapping[str, Rule]) -> FidelityPlan:
     return FidelityPlan(
         variable="score",
         history=HISTORY,
-        horizons={"1 cycle": 1, "8 cycles": 8},
-        coverage={"1 cycle": 1, "4 cycles": 4, "16 cycles": 16},
+        horizons={"4 cycles": 4, "8 cycles": 8},
+        coverage={"1 cycle": 1, "4 cycles": 4, "12 cycles": 12},
         schedule=schedule,
         permit=above_floor,
         branch=after_history,
@@ -87,8 +87,8 @@ def plan(rules: Mapping[str, Rule]) -> FidelityPlan:
             "a loan every cycle": loan(1),
         },
         effect_steps=EFFECT,
-        people=600,
-        effect_samples=60,
+        people=1000,
+        effect_samples=40,
         policies={name: known for name, known in POLICIES.items() if known[0] in rules},
         metric="return",
         tolerance=1.0,  # what one repaid loan earns, in forty cycles
