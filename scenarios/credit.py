@@ -70,7 +70,7 @@ PROVENANCE = {
     "group_visible": Parameter(
         "", GUESS, "Whether the lender sees the group; if not, auditors do all the same.", moves=False
     ),
-    "tables": Parameter("", DIGITISED, "Scores and chances to repay that were read from files; see `from_files`."),
+    "tables": Parameter("", DIGITISED, "Read by `from_files`, in place of means, deviations, middles and widths."),
 }
 HARM = f"active harm as defined by {LIU}; the limit is an assumption"
 
@@ -173,7 +173,7 @@ def build(constants: Constants, name: str = ID) -> Scenario:
         mixture=Mixture(clinician=0.2, exploratory=0.3, randomised=0.5),
         band={"score": (LOWEST, HIGHEST)},
         window=CYCLES + 1,
-        fit=FitConfig(epochs=40, batch_tokens=3000),
+        fit=FitConfig(epochs=20, batches=100, batch_tokens=2000),
         fidelity=plan(known),
         parameters=constants,
         provenance=PROVENANCE,
