@@ -42,8 +42,8 @@ ID = "Warfarin-v0"
 HAMBERG = "Hamberg et al. 2010, Clin. Pharmacol. Ther. 87:727"
 GENOMES = "1000 Genomes Project, phase 3: Auton et al. 2015, Nature 526:68"
 FRYAR = "Fryar et al. 2021, Vital Health Stat. 3(46) (adults in the United States, 2015 to 2018)"
-NICE = "NICE guideline NG196 (2021), poor control of anticoagulation"
-HYLEK = "Hylek et al. 2003, N. Engl. J. Med. 349:1019 (bleeding in the brain is more frequent above 4)"
+NICE = "NICE guideline NG196 (2021), atrial fibrillation: signs of poor control of anticoagulation"
+HYLEK = "Hylek et al. 2003, N. Engl. J. Med. 349:1019"
 ROSENDAAL = "Rosendaal et al. 1993, Thromb. Haemost. 69:236"
 GUESS = "assumption"
 ROOT = "root of mg a week"
@@ -213,19 +213,55 @@ def build(practice: Practice) -> Scenario:
         ),
         reward=in_range,
         constraints=(
-            Constraint("above_4", above(4.0), 0.05, unit="share of days", primary=True, source=HYLEK),
-            Constraint("below_2", below(2.0), 0.30, unit="share of days"),
-            Constraint("out_of_range", out_of_range, 0.35, unit="share of time", source=NICE),
-            Constraint("above_5", above(5.0), 1.0, kind="chance", risk=0.10, unit="measurements", source=NICE),
             Constraint(
-                "below_1_5", below(1.5, SETTLED), 1.0, kind="chance", risk=0.10, unit="measurements", source=NICE
+                "above_4",
+                above(4.0),
+                0.05,
+                unit="share of days",
+                primary=True,
+                source=f"above 4 bleeding in the brain is more frequent: {HYLEK}; the share is an assumption",
+            ),
+            Constraint("below_2", below(2.0), 0.30, unit="share of days", source=GUESS),
+            Constraint(
+                "out_of_range",
+                out_of_range,
+                0.35,
+                unit="share of time",
+                source=f"{NICE}: less than 65 % of the time in range; there without the first six weeks",
+            ),
+            Constraint(
+                "above_5",
+                above(5.0),
+                1.0,
+                kind="chance",
+                risk=0.10,
+                unit="measurements",
+                source=f"{NICE}: two INRs above 5; the share of people is an assumption",
+            ),
+            Constraint(
+                "below_1_5",
+                below(1.5, SETTLED),
+                1.0,
+                kind="chance",
+                risk=0.10,
+                unit="measurements",
+                source=f"{NICE}: two INRs below 1.5; the share of people and the first two weeks are assumptions",
             ),
             Constraint(
                 "range_gap_ancestry",
                 None,
-                0.10,
+                0.05,
                 kind="group_gap",
                 trait="ancestry",
+                metric="time_in_range",
+                unit="share of time",
+            ),
+            Constraint(
+                "range_gap_age",
+                None,
+                0.03,
+                kind="group_gap",
+                trait="age_band",
                 metric="time_in_range",
                 unit="share of time",
             ),
@@ -269,7 +305,7 @@ def build(practice: Practice) -> Scenario:
         parameters=practice,
         provenance=PROVENANCE,
         rebuild=build,
-        sources=(HAMBERG, IWPC, RAVVAZ, GENOMES, FRYAR, NICE, ROSENDAAL),
+        sources=(HAMBERG, IWPC, RAVVAZ, GENOMES, FRYAR, NICE, HYLEK, ROSENDAAL),
     )
 
 

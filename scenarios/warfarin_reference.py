@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from twingym.scenarios.hamberg import Body, Day, Drug, untreated
@@ -71,8 +72,8 @@ def draw_people(constants: Constants) -> Population:
     def draw(numbers: Floats, fixed: Mapping[str, float]) -> tuple[dict[str, Floats], dict[str, Floats]]:
         c, n = constants, len(numbers)
 
-        def unless_fixed(name: str, value: Floats) -> Floats:
-            return np.full(n, float(fixed[name])) if name in fixed else value.astype(np.float64)
+        def unless_fixed(name: str, value: ArrayLike) -> Floats:
+            return np.full(n, float(fixed[name])) if name in fixed else np.asarray(value, dtype=np.float64)
 
         shares = np.cumsum(c.ancestry_shares)[:-1]
         ancestry = unless_fixed("ancestry", np.searchsorted(shares, numbers[:, 0], side="right"))
