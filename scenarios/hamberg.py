@@ -7,7 +7,7 @@ INR through two chains of three transit compartments, one fast and one slow. Uni
 
 A day is not integrated in small parts. Concentrations have a closed form, and the chains are linear in the inhibition:
 where they are after a day is what remains of the day before, and an integral over the inhibition of this one, which a
-few Gaussian points give to seven digits (tests/test_warfarin.py compares it with a solver).
+few Gaussian points give to five digits (tests/test_warfarin.py compares it with a solver).
 """
 
 from __future__ import annotations

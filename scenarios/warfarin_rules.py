@@ -19,6 +19,7 @@ LOW, HIGH = 2.0, 3.0  # the therapeutic range
 TARGET = 2.5
 SMOOTHING = np.exp(-1.0 / 3.0)  # of the INR from day to day; three days
 DAYS = 90
+FIFTH_DAY = 4.0  # whose visit is the first that follows the table
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,11 @@ class Dosing:
     def aurora(self, now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
         """Start with 10 mg, the old with 5, look on the third day, and follow the table from the fifth."""
         p, day = self.practice, np.rint(now["day"])
-        if (day == 0.0).all():
-            memory["wait"] = np.full(len(day), 4.0)  # the next look after the third day is on the fifth
         young, old = p.aurora_start
         begun = np.where(now["age"] < p.aurora_old, young, old)
         third = np.where(now["inr"] >= LOW, old, begun * self._factor(now["inr"]))
         memory["dose"] = np.where(day < 2.0, begun, np.where(day == 2.0, third, memory["dose"]))
+        memory["wait"] = np.where(day == 0.0, FIFTH_DAY, memory["wait"])
         return self._followed(now, memory)
 
     def clinical(self, now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
@@ -194,7 +194,7 @@ class Dosing:
     ) -> dict[str, Floats]:
         first = np.rint(now["day"]) == 0.0
         memory["dose"] = np.where(first, dose, memory["dose"])
-        memory["wait"] = np.where(first, 4.0, memory["wait"])
+        memory["wait"] = np.where(first, FIFTH_DAY, memory["wait"])
         followed = self._followed(now, memory)
         return {"dose": np.where(np.asarray(settings["adjust"]) > 0.5, followed["dose"], tablets(dose)["dose"])}
 
