@@ -11,6 +11,7 @@ from twingym.scenarios.hamberg import CENTRAL, DAY, ROWS, S_SHARE, Day
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.step import Step, Values
 from twingym.scenarios.warfarin_reference import Constants
+from twingym.scenarios.warfarin_sources import IWPC, RAVVAZ
 from twingym.twins.scales import Floats
 
 MOST_MG = 15.0  # a day
@@ -234,8 +235,6 @@ class Dosing:
 
 
 MEMORY = ("dose", "wait", "skip", "awaiting", "stable", "interval")
-RAVVAZ = "Ravvaz et al. 2017, Circ. Cardiovasc. Genet. 10:e001804"
-IWPC = "IWPC: Klein et al. 2009, N. Engl. J. Med. 360:753"
 FORMULA = {"race_terms": 1.0, "adjust": 1.0}
 FORMULA_GRID = {"race_terms": (0.0, 1.0), "adjust": (0.0, 1.0)}
 
