@@ -1,9 +1,9 @@
 """How many steps per CPU second does an environment make, beside the bare equations, and beside a single head?
 
-``python -m benchmarks.speed`` steps 1,024 glucose twins on the reference by turns with the equations alone, and then
-twins on the twin model by turns with the same model that has only one of its heads. It prints medians and best turns.
-An absolute speed is the machine's as much as ours, so the tests hold the ratios (tests/test_env_speed.py) and this
-script the figures: run it on an idle machine.
+``python -m benchmarks.speed`` steps 1,024 glucose twins on the reference by turns with the equations alone, people of
+the other scenarios on theirs, and then twins on the twin model by turns with the same model that has only one of its
+heads. It prints medians and best turns. An absolute speed is the machine's as much as ours, so the tests hold the
+ratios (tests/test_env_speed.py) and this script the figures: run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -44,6 +44,21 @@ def measure() -> tuple[np.ndarray, np.ndarray]:
     return np.array(stepping) / STEPS, np.array(equations) / STEPS
 
 
+def measure_reference(name: str) -> np.ndarray:
+    """Return CPU seconds per batch step of an env on the reference under the baseline's first actions, by turns."""
+    scenario = get(name)
+    env = TwinVectorEnv(scenario, PEOPLE, dynamics="reference", horizon=STEPS * TURNS + 1)
+    observations, _ = env.reset(seed=0)
+    actions, _ = RulePolicy(scenario, scenario.baseline).predict(observations)
+    seconds = []
+    for _ in range(TURNS):
+        start = time.process_time()
+        for _ in range(STEPS):
+            env.step(actions)
+        seconds.append(time.process_time() - start)
+    return np.array(seconds) / STEPS
+
+
 def measure_heads(people: int, name: str = "Glucose-v0") -> tuple[np.ndarray, np.ndarray]:
     """Return CPU seconds per batch step of an env on the twin model with all heads and with one, by turns."""
     scenario = get(name)
@@ -82,7 +97,10 @@ if __name__ == "__main__":
     for label, seconds in zip(("env", "equations"), measure(), strict=True):
         rate = PEOPLE / seconds
         print(f"{label}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
-    for name in ("Glucose-v0", "Retention-v0"):
+    for name in ("Retention-v0", "Warfarin-v0"):
+        rate = PEOPLE / measure_reference(name)
+        print(f"{name}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
+    for name in ("Glucose-v0", "Retention-v0", "Warfarin-v0"):
         for people in (PEOPLE, 128, 64):
             every, one = measure_heads(people, name)
             print(

@@ -12,7 +12,8 @@ from twingym.experiments.card import judged
 from twingym.experiments.cli import main
 from twingym.experiments.console import console
 from twingym.experiments.finished_blocks import NAME, FinishedBlocks
-from twingym.scenarios import get
+from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel
 
@@ -144,7 +145,7 @@ def test_missing_weights_are_named(tmp_path, capsys):
     assert "twingym fit" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])
+@pytest.mark.parametrize("name", filter(ships, names()))
 def test_the_committed_page_is_that_of_the_committed_card(name):
     folder = weights_folder(get(name))
     assert (folder / PAGE).read_text(encoding="utf-8") == page(read_card(folder))
