@@ -72,12 +72,14 @@ class Parameter:
         source: The publication, or ``assumption``.
         about: One sentence.
         moves: Whether people move by it. By prices they do not: a twin model holds whatever these are.
+        licence: Under which the source gives it, if it says so; numbers themselves belong to nobody.
     """
 
     unit: str
     source: str
     about: str = ""
     moves: bool = True
+    licence: str = ""
 
 
 @dataclass(frozen=True)
