@@ -126,6 +126,8 @@ class Scenario:
         rebuild: Builds the scenario again from other parameters.
         sources: Publications.
         about: A paragraph for people.
+        equations: The reference in Markdown, for its page in the documentation.
+        versions: What is new in each version of the id, -v0 first.
     """
 
     id: str
@@ -164,6 +166,8 @@ class Scenario:
     rebuild: Callable[[Any], Scenario] | None = None
     sources: tuple[str, ...] = ()
     about: str = ""
+    equations: str = ""
+    versions: tuple[str, ...] = ("The first.",)
 
     def __post_init__(self) -> None:
         """Refuse a scenario that contradicts itself; see ``scenarios/validation.py``.
@@ -298,7 +302,8 @@ class Scenario:
 
 # Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
 _OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "fit"}
-_PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+_PROSE = {"about", "source", "sources", "equations", "versions", "units", "title", "provenance", "rebuild", "band"}
+_PROSE |= {"track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
 _SINCE = {"intermittent": False}
 _UNHASHED = _OF_THE_TWIN_MODEL | _PROSE

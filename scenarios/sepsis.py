@@ -24,7 +24,7 @@ from twingym.scenarios.sepsis_rules import (
     unwell,
     wrong,
 )
-from twingym.scenarios.sepsis_tables import LEVELS, TREATMENTS, Constants
+from twingym.scenarios.sepsis_tables import EQUATIONS, LEVELS, TREATMENTS, Constants
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.variables import Variable
 
@@ -178,6 +178,7 @@ def build(constants: Constants) -> Scenario:
         parameters=constants,
         provenance=PROVENANCE,
         rebuild=build,
+        equations=EQUATIONS,
         sources=(
             "Oberst and Sontag 2019, Counterfactual off-policy evaluation with Gumbel-max structural causal models, "
             "ICML (arXiv 1905.05824)",

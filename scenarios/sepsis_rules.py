@@ -17,7 +17,6 @@ from twingym.scenarios.sepsis_tables import (
     ANTIBIOTICS,
     LEVELS,
     NONE,
-    NORMAL,
     VASOPRESSORS,
     VENTILATION,
     VITALS,

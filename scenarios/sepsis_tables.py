@@ -20,6 +20,34 @@ from twingym.twins.scales import Floats
 
 Numbers = NDArray[np.intp]
 
+EQUATIONS = """\
+In each step, one after the other, with probability and for whom:
+
+| what | vital sign | moves | probability | with diabetes |
+| --- | --- | --- | --- | --- |
+| antibiotics on | heart rate, blood pressure | high to normal | 0.5 | 0.5 |
+| antibiotics just off | heart rate, blood pressure | normal to high | 0.1 | 0.1 |
+| ventilation on | oxygen | low to normal | 0.7 | 0.7 |
+| ventilation just off | oxygen | normal to low | 0.1 | 0.1 |
+| vasopressors on | blood pressure | low to normal | 0.7 | 0.5 |
+| | | low to high | 0 | 0.4 |
+| | | normal to high | 0.7 | 0.9 |
+| | glucose | up a level | 0 | 0.5 |
+| vasopressors just off | blood pressure | down a level | 0.1 | 0.05 |
+| none of these on or just off | the sign but glucose | up, or down, a level | 0.1 each | 0.1 each |
+| vasopressors not on | glucose | up, or down, a level | 0.1 each | 0.3 each |
+
+Levels end where there is no further one. Three abnormal signs are death; no abnormal sign without any treatment is
+discharge; after either nothing changes. On arrival nothing is given, heart rate and blood pressure are low, normal or
+high with probability 0.25, 0.5, 0.25, oxygen is low with 0.2, glucose is very low to very high with 0.05, 0.15, 0.6,
+0.15, 0.05 without and 0.01, 0.05, 0.15, 0.6, 0.19 with diabetes; whoever would be dead or well is drawn again.
+
+Given the treatments of two successive steps the vital signs are independent, so `scenarios/sepsis_tables.py` holds one
+table of chances for each. `scenarios/sepsis_chain.py` multiplies them to those of all 1,440 states and finds the best
+treatment of each by policy iteration; for a patient on arrival it is worth 0.743701 (discount 0.99), and
+`tests/test_sepsis.py` holds this and the chances of death and discharge of five policies to the printed digits.
+"""
+
 LEVELS = {
     "heart_rate": ("low", "normal", "high"),
     "blood_pressure": ("low", "normal", "high"),
