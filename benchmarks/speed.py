@@ -1,9 +1,9 @@
 """How many steps per CPU second does an environment make, beside the bare equations, and beside a single head?
 
-``python -m benchmarks.speed`` steps 1,024 glucose twins on the reference by turns with the equations alone, and then
-twins on the twin model by turns with the same model that has only one of its heads. It prints medians and best turns.
-An absolute speed is the machine's as much as ours, so the tests hold the ratios (tests/test_env_speed.py) and this
-script the figures: run it on an idle machine.
+``python -m benchmarks.speed`` steps 1,024 twins of every shipped scenario on the reference, glucose twins by turns with
+the equations alone, and twins on the twin model by turns with the same model that has only one of its heads. It prints
+medians and best turns. An absolute speed is the machine's as much as ours, so the tests hold the ratios
+(tests/test_env_speed.py) and this script the figures: run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from twingym.envs import RulePolicy, TwinVectorEnv
-from twingym.scenarios import get, hovorka
+from twingym.scenarios import get, hovorka, names
+from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel
 from twingym.twins.network import TwinNetwork
@@ -42,6 +43,21 @@ def measure() -> tuple[np.ndarray, np.ndarray]:
             hovorka.advance(flow, ode, carbs, insulin, 5)
         equations.append(time.process_time() - start)
     return np.array(stepping) / STEPS, np.array(equations) / STEPS
+
+
+def measure_env(name: str) -> np.ndarray:
+    """Return CPU seconds per batch step of an env on the reference, under actions at random, by turns."""
+    env = TwinVectorEnv(get(name), PEOPLE, dynamics="reference")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(STEPS)]
+    seconds = []
+    for _ in range(TURNS):
+        start = time.process_time()
+        for action in actions:
+            env.step(action)
+        seconds.append(time.process_time() - start)
+    return np.array(seconds) / STEPS
 
 
 def measure_heads(people: int, name: str = "Glucose-v0") -> tuple[np.ndarray, np.ndarray]:
@@ -79,6 +95,9 @@ def one_head(network: TwinNetwork) -> TwinNetwork:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    for name in filter(ships, names()):
+        rate = PEOPLE / measure_env(name)
+        print(f"{name}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} env steps per CPU second")
     for label, seconds in zip(("env", "equations"), measure(), strict=True):
         rate = PEOPLE / seconds
         print(f"{label}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")

@@ -31,14 +31,13 @@ def actions_of(env: TwinVectorEnv, step: int) -> ArrayLike:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_reference_course(name: str, golden: Callable[[str, Mapping[str, ArrayLike]], None]) -> None:
-    env = TwinVectorEnv(get(name), len(TWINS), dynamics="reference", autoreset="disabled", horizon=STEPS)
+    # Whoever an event takes away is followed by somebody new.
+    env = TwinVectorEnv(get(name), len(TWINS), dynamics="reference", horizon=STEPS + 1)
     env.reset(seed=SEED, options={"twins": list(TWINS)})
     observed, inputs, delivered = [env.observed.copy()], [env.inputs.copy()], []
     rewards, costs = [], []
     for step in range(STEPS):
-        _, reward, terminated, _, infos = env.step(actions_of(env, step))
-        if step < STEPS - 1:
-            assert not terminated.any()
+        _, reward, _, _, infos = env.step(actions_of(env, step))
         observed.append(env.observed.copy())
         inputs.append(env.inputs.copy())
         delivered.append(infos["delivered"])
