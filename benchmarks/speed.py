@@ -1,9 +1,9 @@
 """How many steps per CPU second does an environment make, beside the bare equations, and beside a single head?
 
-``python -m benchmarks.speed`` steps 1,024 glucose twins on the reference by turns with the equations alone, people of
-the other scenarios on theirs, and then twins on the twin model by turns with the same model that has only one of its
-heads. It prints medians and best turns. An absolute speed is the machine's as much as ours, so the tests hold the
-ratios (tests/test_env_speed.py) and this script the figures: run it on an idle machine.
+``python -m benchmarks.speed`` steps 1,024 twins of every shipped scenario on the reference, glucose twins by turns with
+the equations alone, and twins on the twin model by turns with the same model that has only one of its heads. It prints
+medians and best turns. An absolute speed is the machine's as much as ours, so the tests hold the ratios
+(tests/test_env_speed.py) and this script the figures: run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from twingym.envs import RulePolicy, TwinVectorEnv
-from twingym.scenarios import get, hovorka
+from twingym.scenarios import get, hovorka, names
+from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel
 from twingym.twins.network import TwinNetwork
@@ -44,17 +45,17 @@ def measure() -> tuple[np.ndarray, np.ndarray]:
     return np.array(stepping) / STEPS, np.array(equations) / STEPS
 
 
-def measure_reference(name: str) -> np.ndarray:
-    """Return CPU seconds per batch step of an env on the reference under the baseline's first actions, by turns."""
-    scenario = get(name)
-    env = TwinVectorEnv(scenario, PEOPLE, dynamics="reference", horizon=STEPS * TURNS + 1)
-    observations, _ = env.reset(seed=0)
-    actions, _ = RulePolicy(scenario, scenario.baseline).predict(observations)
+def measure_env(name: str) -> np.ndarray:
+    """Return CPU seconds per batch step of an env on the reference, under actions at random, by turns."""
+    env = TwinVectorEnv(get(name), PEOPLE, dynamics="reference")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(STEPS)]
     seconds = []
     for _ in range(TURNS):
         start = time.process_time()
-        for _ in range(STEPS):
-            env.step(actions)
+        for action in actions:
+            env.step(action)
         seconds.append(time.process_time() - start)
     return np.array(seconds) / STEPS
 
@@ -94,13 +95,13 @@ def one_head(network: TwinNetwork) -> TwinNetwork:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    for name in filter(ships, names()):
+        rate = PEOPLE / measure_env(name)
+        print(f"{name}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} env steps per CPU second")
     for label, seconds in zip(("env", "equations"), measure(), strict=True):
         rate = PEOPLE / seconds
         print(f"{label}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
-    for name in ("Retention-v0", "Warfarin-v0"):
-        rate = PEOPLE / measure_reference(name)
-        print(f"{name}: median {np.median(rate):,.0f}, best turn {rate.max():,.0f} steps per CPU second")
-    for name in ("Glucose-v0", "Retention-v0", "Warfarin-v0"):
+    for name in filter(ships, names()):
         for people in (PEOPLE, 128, 64):
             every, one = measure_heads(people, name)
             print(

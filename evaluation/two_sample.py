@@ -21,6 +21,7 @@ from twingym.envs.behaviour import collect
 from twingym.evaluation.bounds import mean_of, share_of
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
+from twingym.twins.courses import Courses
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.scales import Floats
 
@@ -48,23 +49,27 @@ def two_sample(scenario: Scenario, dynamics: Dynamics, ids: Ids, seed: int) -> d
     """
     third = len(ids) // 3
     steps = min(scenario.horizon, 8 * LENGTH)
-    length = min(LENGTH, steps)
     names = [v for v in scenario.variables if v.kind != "event" and v.seen_by("twin")]
     columns = [scenario.variables.index(v) for v in names]
     random = np.random.Generator(np.random.Philox(key=seed))
+    lived = [
+        collect(scenario, who, seed, horizon=steps, dynamics=world)
+        for who, world in (
+            (ids[:third], dynamics),
+            *((ids[k * third : (k + 1) * third], "reference") for k in (1, 2)),
+        )
+    ]
+    # Where events end most courses early, windows are no longer than half of the reference's courses.
+    length = min(LENGTH, steps, max(2, int(np.median(lived[1].length))))
 
-    def lived(who: Ids, world: str | Dynamics) -> Floats:
-        courses = collect(scenario, who, seed, horizon=steps, dynamics=world)
+    def windows(courses: Courses) -> Floats:
         courses = courses.take(np.flatnonzero(courses.length >= length))
         begins = (random.random(len(courses)) * (courses.length - length + 1)).astype(int)
         at = begins[:, None] + 1 + np.arange(length)  # (N, W)
         seen = courses.observed[np.arange(len(courses))[:, None], at][..., columns]
         return np.stack([v.scaling.to_unit(seen[..., k]) for k, v in enumerate(names)], axis=-1)  # (N, W, V)
 
-    twin, real, other = (
-        lived(ids[:third], dynamics),
-        *(lived(ids[k * third : (k + 1) * third], "reference") for k in (1, 2)),
-    )
+    twin, real, other = map(windows, lived)
     fewest = min(map(len, (twin, real, other)))
     twin, real, other = twin[:fewest], real[:fewest], other[:fewest]
     mixed = other.copy()

@@ -8,6 +8,8 @@ from twingym.scenarios.constraint import Constraint, Cost
 from twingym.scenarios.glucose_fidelity import PLAN
 from twingym.scenarios.glucose_reference import PEOPLE, SENSOR_RANGE, STEP_MINUTES, GlucoseReference
 from twingym.scenarios.glucose_rules import BOOKKEEPING, RULES
+from twingym.scenarios.glucose_sources import PROVENANCE
+from twingym.scenarios.hovorka import EQUATIONS
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.meals import STEPS_PER_DAY, draw_meals, guess_meals
 from twingym.scenarios.metric import Metric
@@ -238,6 +240,8 @@ SCENARIO = Scenario(
     band={"cgm": (70.0, 180.0)},
     window=72,
     fidelity=PLAN,
+    provenance=PROVENANCE,
+    equations=EQUATIONS,
     sources=(
         "Hovorka et al. 2004, Physiol. Meas. 25:905",
         "Wilinska et al. 2005, IEEE Trans. Biomed. Eng. 52:3",

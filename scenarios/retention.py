@@ -13,6 +13,7 @@ from twingym.scenarios.retention_reference import (
     AGES,
     CHANNELS,
     CONTACTS,
+    EQUATIONS,
     INCOMES,
     MOST_PURCHASES,
     MOST_SPEND,
@@ -255,6 +256,7 @@ def build(constants: Constants) -> Scenario:
         parameters=constants,
         provenance=PROVENANCE,
         rebuild=build,
+        equations=EQUATIONS,
         sources=(
             FADER,
             "Fader, Hardie and Lee 2008, Computing P(alive) using the BG/NBD model (note 21)",

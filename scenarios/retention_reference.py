@@ -18,6 +18,24 @@ from twingym.twins.cohort import Cohort, Population, Rows
 from twingym.twins.errors import unknown
 from twingym.twins.scales import Floats
 
+EQUATIONS = """\
+Without contact, customers are BG/NBD (Fader, Hardie and Lee 2005) with Gamma-Gamma spend (Fader and Hardie 2013):
+
+```text
+rate of purchases  lambda ~ Gamma(r, alpha)         per week, while alive
+chance to leave    p ~ Beta(a, b)                   after each purchase
+dollars            z ~ Gamma(p, nu) per purchase,   nu ~ Gamma(q, gamma)
+visits             Poisson with browsing times the rate of purchases
+```
+
+A contact multiplies the rate of its week by `exp(uplift response (1 - habituation) c)`, with `c = 1` on the preferred
+channel and `wrong_channel` on the other. In a week with contact `habituation` rises by `habituation_gain`, else it
+shrinks by the share `habituation_loss`. A contact on the wrong channel adds `disengagement_gain` to `disengagement`,
+one on the right channel takes the share `disengagement_loss` off; above `opt_out_above` consent is withdrawn for good
+(in the form of StepCountJITAI, Karine and Marlin 2024). With `disparity` above 0, age and income move the preferred
+channel, how fast contact wears off, and the uplift (`draw_people`). Weeks are simulated exactly.
+"""
+
 NONE, EMAIL, COUPON, CALL = range(4)
 CONTACTS = ("none", "email", "email_coupon", "call")
 AGES = ("younger", "middle", "older")

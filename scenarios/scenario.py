@@ -90,12 +90,14 @@ class Parameter:
         source: The publication, or ``assumption``.
         about: One sentence.
         moves: Whether people move by it. By prices they do not: a twin model holds whatever these are.
+        licence: Under which the source gives it, if it says so; numbers themselves belong to nobody.
     """
 
     unit: str
     source: str
     about: str = ""
     moves: bool = True
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class Scenario:
         rebuild: Builds the scenario again from other parameters.
         sources: Publications.
         about: A paragraph for people.
+        equations: The reference in Markdown, for its page in the documentation.
+        versions: What is new in each version of the id, -v0 first.
     """
 
     id: str
@@ -184,6 +188,8 @@ class Scenario:
     rebuild: Callable[[Any], Scenario] | None = None
     sources: tuple[str, ...] = ()
     about: str = ""
+    equations: str = ""
+    versions: tuple[str, ...] = ("The first.",)
 
     def __post_init__(self) -> None:
         """Refuse a scenario that contradicts itself; see ``scenarios/validation.py``.
@@ -294,8 +300,11 @@ class Scenario:
 
     def world_fingerprint(self) -> str:
         """Return a hash of what the dynamics depend on (not reward, limits or rules): whose twin model this is."""
-        world = (self.id, self.dt, self.dt_unit, self.traits, self.variables, self.inputs, self.interventions)
-        text = json.dumps(_plain((world, self.people, self.reference, self._moving())), sort_keys=True, allow_nan=False)
+        moving = self._moving()
+        # What people do not move by may change declarations all the same: who may see a trait.
+        s = self if self.rebuild is None or _plain(moving) == _plain(self.parameters) else self.rebuild(moving)
+        world = (s.id, s.dt, s.dt_unit, s.traits, s.variables, s.inputs, s.interventions)
+        text = json.dumps(_plain((world, s.people, s.reference, moving)), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _moving(self) -> Any:
@@ -317,7 +326,8 @@ class Scenario:
 _OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "network", "fit"}
 # What somebody else believes changes nothing either.
 _BELIEVED = {"guess_inputs"}
-_PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
+_PROSE = {"about", "source", "sources", "equations", "versions", "units", "title", "provenance", "rebuild", "band"}
+_PROSE |= {"track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
 _SINCE = {"intermittent": False}
 _UNHASHED = _OF_THE_TWIN_MODEL | _BELIEVED | _PROSE

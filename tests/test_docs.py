@@ -20,10 +20,11 @@ import tyro
 from matplotlib.image import imread
 
 from twingym.experiments.cli import VERBS, main, module_of
-from twingym.scenarios import registry
+from twingym.scenarios import Parameter, registry
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SHIPPED = [name for name in registry.names() if registry.ships(name)]
 MY_SCENARIO = ROOT / "docs" / "my_scenario.py"
 TRAINS = "sb3.md"  # its code trains for minutes: tests/test_agents_docs.py runs it as printed
 # ```python runs, ```python no-run is checked for syntax only (GitHub colours both).
@@ -122,9 +123,36 @@ def test_the_scenario_table_is_current() -> None:
     generate = script("generate")
     assert text.count(generate.BEGIN) == text.count(generate.END) == 1
     assert generate.renewed(text) == text, "run: python docs/generate.py"
-    for name in registry.names():
-        if registry.ships(name):
-            assert f"`twingym/{name}`" in text
+    for name in SHIPPED:
+        assert f"`twingym/{name}`" in text
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_page_of_a_scenario_is_that_of_its_declarations(name: str) -> None:
+    path, pages = ROOT / "docs" / "scenarios" / f"{name}.md", script("pages")
+    scenario = registry.get(name)
+    assert path.read_text(encoding="utf-8") == pages.page(scenario), "run: python docs/pages.py"
+    assert scenario.provenance
+    assert all(parameter.source and parameter.about for parameter in scenario.provenance.values())
+    assert len(scenario.versions) == int(name.rpartition("-v")[2]) + 1
+
+
+def test_every_page_belongs_to_a_scenario() -> None:
+    assert {path.stem for path in (ROOT / "docs" / "scenarios").glob("*.md")} == set(SHIPPED)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_page_without_declared_equations_shows_what_the_reference_says_of_itself() -> None:
+    pages, scenario = script("pages"), registry.load(MY_SCENARIO)
+    assert not scenario.equations
+    assert str(scenario.reference.__doc__).partition("\n")[0].strip() in pages.equations(scenario)
+    assert pages.equations(replace(scenario, reference=None)).startswith("None:")
+    guess, cited = Parameter("kg", "assumption"), Parameter("kg", "A paper", licence="CC BY 4.0")
+    assert [pages.licence(p) for p in (guess, cited, replace(cited, licence=""))] == [
+        pages.OURS,
+        "CC BY 4.0",
+        pages.NUMBERS,
+    ]
 
 
 def test_the_tutorial_is_short_and_shows_the_file() -> None:

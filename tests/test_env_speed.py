@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.speed import PEOPLE, measure, measure_heads
+from benchmarks.speed import PEOPLE, measure, measure_env, measure_heads
 
 
 def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equations() -> None:
@@ -13,6 +13,11 @@ def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equa
     assert best >= 500_000, f"{best:,.0f} steps per CPU second"
     ratio = stepping / equations
     assert ratio.min() <= 3.0, f"{ratio.round(2)} times the equations"
+
+
+def test_patients_with_sepsis_who_come_and_go_make_a_hundred_thousand_steps_per_cpu_second() -> None:
+    best = PEOPLE / measure_env("Sepsis-v0").min()
+    assert best >= 100_000, f"{best:,.0f} steps per CPU second"
 
 
 # 128 is what agents train on; at 1,024 the heads' own products, a third of the trunk's, leave no less than a tenth.

@@ -35,5 +35,6 @@ def test_reference_course(name: str, golden: Callable[[str, Mapping[str, ArrayLi
     scenario = get(name)
     found = course(scenario, lambda env, seen, step: actions_of(env, step), TWINS, STEPS, SEED)
     ends = [column for column, variable in enumerate(scenario.variables) if variable.kind == "event"]
-    assert not found["observed"][: STEPS - 1, :, ends].any(), "a course that ended early says nothing of the rest"
+    ended = found["observed"][STEPS - 1][:, ends].any(axis=-1)
+    assert not ended.all(), "where everybody's course ends early, nothing is said of the rest"
     golden(name, found)

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 from tests.test_backbones import SMALL
 
-from twingym.twins import Courses, FitConfig, fit_twin, people
+from twingym.twins import Courses, FitConfig, TwinModel, fit_twin, people
 from twingym.twins.cohort import Cohort
+from twingym.twins.network import TwinNetwork
 from twingym.twins.spec import TwinSpec
 from twingym.twins.variables import Variable
 
@@ -39,6 +40,29 @@ def simulated(model, count=500):
     return np.stack(series, axis=1)
 
 
+def test_after_an_event_a_twin_stands_still():
+    """Nothing was learned of what follows: courses end there."""
+    spec = TwinSpec(
+        traits=(),
+        variables=(
+            Variable("place", kind="categorical", levels=("a", "b", "c")),
+            Variable("full"),
+            Variable("over", kind="event"),
+        ),
+        inputs=(),
+        interventions=(Variable("nothing"),),
+        own_bounds={},
+        window=8,
+        fingerprint="events",
+    )
+    place, full, over = np.moveaxis(simulated(TwinModel(TwinNetwork.untrained(spec, SMALL), {})), -1, 0)
+    assert 0.05 < over[:, 0].mean() < over[:, -1].mean()
+    ended = over[:, :-1] == 1.0
+    for series in (place, full, over):
+        np.testing.assert_array_equal(series[:, 1:][ended], series[:, :-1][ended])
+    assert (full[:, 1:][~ended] != full[:, :-1][~ended]).mean() > 0.9
+
+
 @pytest.mark.slow
 def test_places_shares_and_competing_events_are_simulated_as_recorded():
     source = recorded(np.concatenate([people("train", 300), people("validation", 60)]))
@@ -47,8 +71,8 @@ def test_places_shares_and_competing_events_are_simulated_as_recorded():
         variables=(
             Variable("place", kind="categorical", levels=("a", "b", "c")),
             Variable("full", low=0.0, high=1.0).binned(source.observed[..., 1], bins=24),
-            Variable("first", kind="event"),
-            Variable("second", kind="event"),
+            Variable("first", kind="binary"),
+            Variable("second", kind="binary"),
         ),
         inputs=(),
         interventions=(Variable("nothing"),),

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from benchmarks.speed import PEOPLE, measure_reference
+from benchmarks.speed import PEOPLE, measure_env
 from scipy.integrate import solve_ivp
 
 from twingym.envs import RulePolicy, TwinVectorEnv
@@ -307,5 +307,5 @@ def test_constants_can_be_varied() -> None:
 
 
 def test_a_thousand_people_make_a_hundred_thousand_steps_per_cpu_second() -> None:
-    best = PEOPLE / measure_reference("Warfarin-v0").min()
+    best = PEOPLE / measure_env("Warfarin-v0").min()
     assert best >= 100_000, f"{best:,.0f} steps per CPU second"

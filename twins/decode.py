@@ -58,7 +58,8 @@ class TransformerDynamics:
 
     The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
     per modelled variable, where counts are recurrent some for what is hidden, and one for each variable that may not be
-    measured. Only what is measured is said, and remembered.
+    measured. Only what is measured is said, and remembered. After an event nothing changes any more: no course goes on
+    from there, so nothing was learned of it.
     """
 
     def __init__(self, network: TwinNetwork) -> None:
@@ -69,6 +70,7 @@ class TransformerDynamics:
         self.noise_width = 1 + network.noise_width + intermittent
         self._stacked = StackedHeads(network.trunk.heads)
         self.heads = self._stacked.count
+        self._events = [k for k, v in enumerate(self.spec.modelled) if v.kind == "event"]
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
 
@@ -249,6 +251,9 @@ class TransformerDynamics:
             raise DynamicsError(
                 f"the twin model drew a value that is not finite in row {row}; refit it with `twingym fit`."
             )
+        if self._events:
+            over = (before.value[:, self._events] > 0.0).any(dim=-1, keepdim=True)
+            value = torch.where(over, before.value, value)
         state.before = before
         measurement, present = self.network.measurement, torch.ones_like(value)
         if measurement is not None:
