@@ -3,12 +3,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from twingym.evaluation.card_page import PLOT, page
 from twingym.evaluation.fidelity import Effort, bars
 from twingym.evaluation.model_card import CARD, PAGE, read_card, write_card
-from twingym.experiments.card import judged
+from twingym.experiments.card import Args, depends_on, judged
 from twingym.experiments.cli import main
 from twingym.experiments.console import console
 from twingym.experiments.finished_blocks import NAME, FinishedBlocks
@@ -113,6 +114,34 @@ def test_a_stopped_card_goes_on_where_it_was(whole, retention, tmp_path):
     assert not {"likelihood", "drift"} & set(finished.found)
     again = judged(scenario, model, console(), effort=FEW, finished=finished)
     assert again == read_card(whole)
+
+
+def test_what_was_finished_before_a_stop_is_kept(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+
+    blocks = FinishedBlocks(tmp_path, {"of": "these"})
+    assert blocks.once("first", lambda: {"value": np.float32(0.5), "interval": (0.0, 1.0)}) == {
+        "value": 0.5,
+        "interval": [0.0, 1.0],
+    }
+    with pytest.raises(KeyboardInterrupt):
+        blocks.once("second", stopped)
+    again = FinishedBlocks(tmp_path, {"of": "these"})
+    assert again.found == ("first",)
+    assert again.once("first", stopped)["value"] == 0.5
+    again.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_depend_on_weights_plan_and_judge(retention):
+    scenario, folder = get("Retention-v0"), weights_folder(get("Retention-v0"))
+    args = Args("Retention-v0")
+    whole = depends_on(args, scenario, folder)
+    assert json.loads(json.dumps(whole)) == whole
+    assert depends_on(args, retention[0], folder)["plan"] != whole["plan"]
+    assert depends_on(dataclasses.replace(args, against="challenger"), scenario, folder) != whole
+    assert depends_on(args, scenario, weights_folder(get("Glucose-v0")))["weights"] != whole["weights"]
 
 
 def test_blocks_of_another_model_are_not_used(whole, tmp_path):
