@@ -151,13 +151,16 @@ def test_blocks_of_another_model_are_not_used(whole, tmp_path):
     assert FinishedBlocks(tmp_path, {"of": "these"}).found == ()
 
 
-def test_a_quick_card_is_that_of_the_shipped_weights(tmp_path):
-    assert twingym("card", "--env", "Glucose-v0", "--quick", "--out", str(tmp_path)) == 0
-    quick, card = read_card(tmp_path), read_card(weights_folder(get("Glucose-v0")))
-    assert quick["judge"] == "reference"
-    assert quick["recomputed"].keys() == card["recomputed"].keys()
+def test_the_quick_form_is_written_and_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("twingym.experiments.card.QUICK", dataclasses.replace(FEW, branches=0.02))
+    (tmp_path / NAME).write_text("{}")  # of something else
+    assert twingym("card", "--env", "Retention-v0", "--quick", "--out", str(tmp_path)) == 0
+    card = read_card(tmp_path)
+    assert card["judge"] == "reference"
+    assert card["report"] == card["recomputed"]
     assert "Not computed: quick form." in (tmp_path / PAGE).read_text()
-    assert not list(tmp_path.glob("*unfinished*"))
+    assert {path.name for path in tmp_path.iterdir()} == {CARD, PAGE, PLOT}
+    assert "Kendall" not in capsys.readouterr().out
 
 
 def test_a_card_is_not_written_over(tmp_path, capsys):
