@@ -66,6 +66,6 @@ def _naive(variable: Variable, values: Floats, last: Floats) -> float | None:
         return None
     if variable.level_count or variable.kind in ("binary", "event"):
         share = np.unique(values, return_counts=True)[1] / len(values)
-        return float(-(share * np.log(share)).sum())
+        return float(abs((share * np.log(share)).sum()))
     variance = np.mean((values - last) ** 2)
     return float(0.5 * np.log(2.0 * np.pi * np.e * variance)) if variance > 0.0 else None

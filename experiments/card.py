@@ -13,6 +13,7 @@ from rich.console import Console
 from twingym import __version__
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.agents.trainer import train
+from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.exploitability import exploitability
 from twingym.evaluation.fidelity import QUICK, Effort, fidelity
 from twingym.evaluation.judge import judged_by
@@ -100,13 +101,20 @@ def run(args: Args) -> None:
 
 
 def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
-    """Return what the blocks of a card depend on."""
-    plan = scenario.fidelity
-    numbers = {} if plan is None else {name: value for name, value in vars(plan).items() if not callable(value)}
+    """Return what the blocks of a card depend on, plain JSON: functions of the plan by their names alone."""
+
+    def said(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: said(part) for name, part in value.items()}
+        if isinstance(value, tuple):
+            return [said(part) for part in value]
+        return value.__qualname__ if callable(value) else value
+
+    models = [folder, folder / CHALLENGER] if (folder / CHALLENGER).is_dir() else [folder]
     return {
         "scenario": scenario.fingerprint(),
-        "plan": repr(sorted((name, value) for name, value in numbers.items() if not isinstance(value, Mapping))),
-        "weights": digest(folder),
+        "plan": None if scenario.fidelity is None else said(vars(scenario.fidelity)),
+        "weights": [digest(model) for model in models],
         "judge": args.against,
         "exploited": [args.exploit, args.n_timesteps, [str(path) for path in args.agents]],
         "quick": args.quick,

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from twingym.evaluation.card_page import PLOT, page
 from twingym.evaluation.fidelity import Effort, bars
 from twingym.evaluation.model_card import CARD, PAGE, read_card, write_card
-from twingym.experiments.card import judged
+from twingym.experiments.card import Args, depends_on, judged
 from twingym.experiments.cli import main
 from twingym.experiments.console import console
 from twingym.experiments.finished_blocks import NAME, FinishedBlocks
@@ -116,6 +117,34 @@ def test_a_stopped_card_goes_on_where_it_was(whole, retention, tmp_path):
     assert again == read_card(whole)
 
 
+def test_what_was_finished_before_a_stop_is_kept(tmp_path):
+    def stopped():
+        raise KeyboardInterrupt
+
+    blocks = FinishedBlocks(tmp_path, {"of": "these"})
+    assert blocks.once("first", lambda: {"value": np.float32(0.5), "interval": (0.0, 1.0)}) == {
+        "value": 0.5,
+        "interval": [0.0, 1.0],
+    }
+    with pytest.raises(KeyboardInterrupt):
+        blocks.once("second", stopped)
+    again = FinishedBlocks(tmp_path, {"of": "these"})
+    assert again.found == ("first",)
+    assert again.once("first", stopped)["value"] == 0.5
+    again.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_depend_on_weights_plan_and_judge(retention):
+    scenario, folder = get("Retention-v0"), weights_folder(get("Retention-v0"))
+    args = Args("Retention-v0")
+    whole = depends_on(args, scenario, folder)
+    assert json.loads(json.dumps(whole)) == whole
+    assert depends_on(args, retention[0], folder)["plan"] != whole["plan"]
+    assert depends_on(dataclasses.replace(args, against="challenger"), scenario, folder) != whole
+    assert depends_on(args, scenario, weights_folder(get("Glucose-v0")))["weights"] != whole["weights"]
+
+
 def test_blocks_of_another_model_are_not_used(whole, tmp_path):
     (tmp_path / NAME).write_bytes((whole / NAME).read_bytes())
     assert FinishedBlocks(tmp_path, {"of": "those"}).found == ()
@@ -123,13 +152,16 @@ def test_blocks_of_another_model_are_not_used(whole, tmp_path):
     assert FinishedBlocks(tmp_path, {"of": "these"}).found == ()
 
 
-def test_a_quick_card_is_that_of_the_shipped_weights(tmp_path):
-    assert twingym("card", "--env", "Glucose-v0", "--quick", "--out", str(tmp_path)) == 0
-    quick, card = read_card(tmp_path), read_card(weights_folder(get("Glucose-v0")))
-    assert quick["judge"] == "reference"
-    assert quick["recomputed"].keys() == card["recomputed"].keys()
+def test_the_quick_form_is_written_and_leaves_nothing_behind(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("twingym.experiments.card.QUICK", dataclasses.replace(FEW, branches=0.02))
+    (tmp_path / NAME).write_text("{}")  # of something else
+    assert twingym("card", "--env", "Retention-v0", "--quick", "--out", str(tmp_path)) == 0
+    card = read_card(tmp_path)
+    assert card["judge"] == "reference"
+    assert card["report"] == card["recomputed"]
     assert "Not computed: quick form." in (tmp_path / PAGE).read_text()
-    assert not list(tmp_path.glob("*unfinished*"))
+    assert {path.name for path in tmp_path.iterdir()} == {CARD, PAGE, PLOT}
+    assert "Kendall" not in capsys.readouterr().out
 
 
 def test_a_card_is_not_written_over(tmp_path, capsys):
