@@ -102,6 +102,16 @@ def basal_bolus(now: Values, memory: dict[str, Floats], settings: Settings) -> d
     return {"insulin": settings["basal_factor"] * now["basal"] + STEPS_PER_HOUR * bolus}
 
 
+def stacked_corrections(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
+    """Basal-bolus that also corrects high glucose every hour, as if nothing of what was given were still on board."""
+    memory["waited"] = memory["waited"] + 1.0
+    high = (memory["waited"] >= settings["every"]) & (now["cgm"] > settings["target"])
+    memory["waited"] = np.where(high, 0.0, memory["waited"])
+    excess = (now["cgm"] - settings["target"]) * daily_insulin(now) / settings["correction_factor"]
+    amounts = basal_bolus(now, memory, settings)["insulin"]
+    return {"insulin": amounts + STEPS_PER_HOUR * np.where(high, excess, 0.0)}
+
+
 def low_glucose_suspend(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
     """Basal-bolus that stops while glucose is low or about to be: extrapolated half an hour ahead."""
     ahead = now["smooth_cgm"] + np.minimum(now["change_30"], 0.0)
@@ -158,6 +168,14 @@ RULES = {
         per_person=True,
         units=BOLUS_UNITS,
         about="Basal-bolus with ratio and correction factor found for each person on three other days.",
+    ),
+    "stacked_corrections": Rule(
+        stacked_corrections,
+        {**BOLUS_SETTINGS, "target": 110.0, "every": 12.0},
+        memory=("waited",),
+        units={**BOLUS_UNITS, "every": "steps"},
+        about="A known mistake, which every limit on lows has to catch: corrections that pile up (Heise and Meneghini "
+        "2014, Endocr. Pract. 20:75); an hour between them is an assumption.",
     ),
     "low_glucose_suspend": Rule(
         low_glucose_suspend,
