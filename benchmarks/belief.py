@@ -4,7 +4,8 @@
 three times each with the same luck: shown every sensor reading at once (``exact``), the last reading of a bad stream
 (``last``), and what a particle filter over the twin model makes of that stream (``belief``). It writes one row per
 policy and way to ``benchmarks/results/belief_Glucose-v0.csv``; ``lost`` is what time in range is lost to exact
-readings, of the same people, with its standard error. Four CPU minutes or so.
+readings, of the same people, with its standard error. Five CPU minutes or so. docs/one_person.md shows it as
+:func:`markdown` writes it.
 """
 
 from __future__ import annotations
@@ -91,13 +92,27 @@ def compared(scenario: Scenario, args: Args) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """Return the table as the docs show it: per policy, time in range by what it is shown, and what is lost."""
+    lines = ["| policy | exact | last reading | belief | points lost by the last reading | by the belief |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for name, rows in table.groupby("policy", sort=False):
+        by = rows.set_index("shown")
+        shares = [f"{by.loc[way, 'time_in_range']:.1%}" for way in ("exact", "last", "belief")]
+        lost = [f"{100 * by.loc[w, 'lost']:.1f} ± {100 * by.loc[w, 'lost_error']:.1f}" for w in ("last", "belief")]
+        lines.append(f"| {' | '.join((str(name), *shares, *lost))} |")
+    return "\n".join(lines)
+
+
 def main(args: Args) -> None:
     """Compare, write and print."""
     torch.set_num_threads(1)
     table = compared(get(ENV), args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False, float_format="%.5g", lineterminator="\n")
-    Console(width=160).print(table.to_string(index=False))
+    page = Console(width=160)
+    page.print(table.to_string(index=False))
+    page.print(markdown(table))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.belief import markdown
 from benchmarks.doubt_training import HOW, cell, differences, winner
 
 from twingym.agents.algorithms import algorithm
@@ -112,3 +113,12 @@ def test_a_cell_trains_with_a_reaction_and_judges_without() -> None:
     row = cell(get("Glucose-v0"), "penalise", 0, 20_000, 0.05)
     assert np.isfinite(list(row.values())).all()
     assert row["disagreement"] > 0.0
+
+
+def test_a_belief_gives_back_what_the_last_reading_loses() -> None:
+    table = pd.read_csv(RESULTS / "belief_Glucose-v0.csv")
+    assert markdown(table) in (RESULTS.parent.parent / "docs" / "one_person.md").read_text(encoding="utf-8")
+    for _, rows in table.groupby("policy"):
+        by = rows.set_index("shown")
+        assert by.loc["last", "lost"] > 2.0 * by.loc["last", "lost_error"]
+        assert by.loc["belief", "lost"] < 0.5 * by.loc["last", "lost"]

@@ -79,7 +79,9 @@ def test_a_worse_model_is_kept_aside_and_named(nudge, capsys):
     assert "--even-if-worse" in said
     assert digest(folder) == good
     assert digest(folder / "refused") != good
+    (folder / "card.json").write_text("{}")  # of the good one
     assert run_fit(nudge, "--replace", "--epochs", "1", "--batches", "1", "--even-if-worse") == 0
+    assert not (folder / "card.json").exists()
     assert digest(folder) == digest(folder / "refused")
 
 

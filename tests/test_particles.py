@@ -103,6 +103,22 @@ def test_company_does_not_matter():
     np.testing.assert_allclose(alone.mean[0], all_of_them.mean[0], rtol=1e-12)
 
 
+def test_some_of_the_people_can_be_followed_on_without_the_others():
+    """Late readings included, which put what was kept to use."""
+    actions, readings = stream(6, 12)
+    together, some, rows = begin(6), begin(6), np.array([4, 1])
+    for t, action in enumerate(actions):
+        if t == 6:
+            some = some.take(rows)
+        told = {2: readings[t - 1], 0: np.where(t % 3, readings[t + 1], np.nan)} if t > 1 and t % 3 == 2 else {}
+        mine = rows if t >= 6 else slice(None)
+        for belief, who in ((together, slice(None)), (some, mine)):
+            belief.step(action[who], NONE[who])
+            belief.take_in({late: reading[who] for late, reading in told.items()})
+    np.testing.assert_array_equal(some.mean, together.mean[rows])
+    np.testing.assert_array_equal(some.log_evidence, together.log_evidence[rows])
+
+
 def test_impossible_readings_are_refused():
     belief = begin(6, lag=2)
     for _ in range(4):
