@@ -62,7 +62,7 @@ def draw_people(constants: Constants) -> Population:
             diabetes = np.full(len(numbers), float(value))
         found = np.where(diabetes > 0.0, *(np.searchsorted(e, numbers[:, 1], side="right") for e in edges[::-1]))
         vitals = np.stack(np.unravel_index(found, COUNTS))  # (4, N)
-        severity = abnormal(vitals) - 1.0
+        severity = (abnormal(vitals) - 1).astype(np.float64)
         return {"diabetes": diabetes, "severity": severity}, {"vitals": vitals.T.astype(np.float64)}
 
     return Population(draw=draw, width=2, seed=2019)
