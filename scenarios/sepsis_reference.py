@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, Constants, abnormal, parts, tables
+from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, Constants, abnormal, conditions, tables
 from twingym.twins.cohort import Cohort, Population
 from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.errors import unknown
@@ -93,14 +93,9 @@ class SepsisReference(ArrayDynamics):
         """Treat for one step; see :class:`~twingym.twins.dynamics.Dynamics`."""
         vitals, diabetes = state[: len(COUNTS)].astype(np.intp), state[-1].astype(np.intp)
         treatment = action[:, 0].astype(np.intp)
-        antibiotics, ventilation, vasopressors = zip(parts(state[-2].astype(np.intp)), parts(treatment), strict=True)
         moved = np.empty_like(state)
-        for vital, conditions in enumerate(
-            (antibiotics, (*antibiotics, *vasopressors, diabetes), ventilation, (vasopressors[1], diabetes))
-        ):
-            row = conditions[0]
-            for condition in conditions[1:]:
-                row = 2 * row + condition
+        for vital, decisive in enumerate(conditions(state[-2].astype(np.intp), treatment, diabetes)):
+            row = sum(condition << place for place, condition in enumerate(reversed(decisive)))
             row = COUNTS[vital] * row + vitals[vital]
             moved[vital] = sum(noise[:, vital] > upto[row] for upto in self._upto[vital])
         wrong = abnormal(moved[: len(COUNTS)])
