@@ -52,12 +52,10 @@ def two_sample(scenario: Scenario, dynamics: Dynamics, ids: Ids, seed: int) -> d
     names = [v for v in scenario.variables if v.kind != "event" and v.seen_by("twin")]
     columns = [scenario.variables.index(v) for v in names]
     random = np.random.Generator(np.random.Philox(key=seed))
+    worlds: list[str | Dynamics] = [dynamics, "reference", "reference"]
     lived = [
-        collect(scenario, who, seed, horizon=steps, dynamics=world)
-        for who, world in (
-            (ids[:third], dynamics),
-            *((ids[k * third : (k + 1) * third], "reference") for k in (1, 2)),
-        )
+        collect(scenario, ids[k * third : (k + 1) * third], seed, horizon=steps, dynamics=world)
+        for k, world in enumerate(worlds)
     ]
     # Where events end most courses early, windows are no longer than half of the reference's courses.
     length = min(LENGTH, steps, max(2, int(np.median(lived[1].length))))

@@ -35,7 +35,7 @@ def transitions(constants: Constants) -> Floats:
     conditions = np.indices((2, CHOICES, CHOICES), dtype=np.intp).reshape(3, -1)
     diabetes, before, now = conditions
     found = np.einsum("nae,nbf,ncg,ndh->nabcdefgh", *tables(constants).of(before, now, diabetes))
-    return found.reshape(2, CHOICES, CHOICES, SIGNS, SIGNS)
+    return np.asarray(found).reshape(2, CHOICES, CHOICES, SIGNS, SIGNS)
 
 
 @lru_cache(maxsize=4)

@@ -26,7 +26,7 @@ def schedule(traits: Mapping[str, Floats], inputs: Floats, u: Floats) -> Floats:
     every = 4 + (3.0 * u % 1.0 * 6.0).astype(int)[:, None]
     phase = np.arange(steps)[None, :] % every
     raised, paused = (kind != 1) & (2 * phase >= every), (kind != 0) & (phase == 0)
-    return (USUAL + VASOPRESSORS * raised - ANTIBIOTICS * paused)[..., None].astype(np.float64)
+    return np.asarray((USUAL + VASOPRESSORS * raised - ANTIBIOTICS * paused)[..., None], dtype=np.float64)
 
 
 def after_history(inputs: Floats, intended: Floats) -> NDArray[np.int64]:

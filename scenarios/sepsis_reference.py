@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, Constants, abnormal, parts, tables
+from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, Constants, abnormal, conditions, tables
 from twingym.twins.cohort import Cohort, Population
 from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.errors import unknown
@@ -62,7 +62,7 @@ def draw_people(constants: Constants) -> Population:
             diabetes = np.full(len(numbers), float(value))
         found = np.where(diabetes > 0.0, *(np.searchsorted(e, numbers[:, 1], side="right") for e in edges[::-1]))
         vitals = np.stack(np.unravel_index(found, COUNTS))  # (4, N)
-        severity = abnormal(vitals) - 1.0
+        severity = (abnormal(vitals) - 1).astype(np.float64)
         return {"diabetes": diabetes, "severity": severity}, {"vitals": vitals.T.astype(np.float64)}
 
     return Population(draw=draw, width=2, seed=2019)
@@ -93,14 +93,9 @@ class SepsisReference(ArrayDynamics):
         """Treat for one step; see :class:`~twingym.twins.dynamics.Dynamics`."""
         vitals, diabetes = state[: len(COUNTS)].astype(np.intp), state[-1].astype(np.intp)
         treatment = action[:, 0].astype(np.intp)
-        antibiotics, ventilation, vasopressors = zip(parts(state[-2].astype(np.intp)), parts(treatment), strict=True)
         moved = np.empty_like(state)
-        for vital, conditions in enumerate(
-            (antibiotics, (*antibiotics, *vasopressors, diabetes), ventilation, (vasopressors[1], diabetes))
-        ):
-            row = conditions[0]
-            for condition in conditions[1:]:
-                row = 2 * row + condition
+        for vital, decisive in enumerate(conditions(state[-2].astype(np.intp), treatment, diabetes)):
+            row = sum(condition << place for place, condition in enumerate(reversed(decisive)))
             row = COUNTS[vital] * row + vitals[vital]
             moved[vital] = sum(noise[:, vital] > upto[row] for upto in self._upto[vital])
         wrong = abnormal(moved[: len(COUNTS)])

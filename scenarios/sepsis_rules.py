@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from twingym.scenarios.constraint import Cost
 from twingym.scenarios.rule import Rule, Settings
@@ -163,11 +163,11 @@ def until_well(now: Values, memory: dict[str, Floats], settings: Settings) -> di
     return {"treatment": combined(ill, ill * settings["ventilation"], ill * low * settings["vasopressors"])}
 
 
-def combined(*wanted: Floats | NDArray[np.bool_]) -> Floats:
+def combined(*wanted: ArrayLike) -> Floats:
     """Return the number (N,) of antibiotics, ventilation and vasopressors, each wanted from one half on, (N,)."""
-    return np.asarray(
-        sum(number * (np.asarray(want) >= 0.5) for number, want in zip((4, 2, 1), wanted, strict=True)), dtype=float
-    )
+    antibiotics, ventilation, vasopressors = (np.asarray(want, dtype=np.float64) >= 0.5 for want in wanted)
+    number = ANTIBIOTICS * antibiotics + VENTILATION * ventilation + VASOPRESSORS * vasopressors
+    return np.asarray(number, dtype=np.float64)
 
 
 @dataclass(frozen=True)

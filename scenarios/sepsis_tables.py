@@ -140,21 +140,21 @@ class Tables(NamedTuple):
     oxygen: Floats
     glucose: Floats
 
-    def of(self, before: Numbers, now: Numbers, diabetes: Numbers) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return the tables (N, L, L) of each vital sign in one step of N patients.
+    def of(self, before: Numbers, now: Numbers, diabetes: Numbers) -> tuple[Floats, ...]:
+        """Return the tables (N, L, L) of each vital sign in one step of N patients; see :func:`conditions`."""
+        return tuple(table[c] for table, c in zip(self, conditions(before, now, diabetes), strict=True))
 
-        Args:
-            before: Numbers of the last treatments, (N,).
-            now: Numbers of the treatments of this step, (N,).
-            diabetes: 0 or 1, (N,).
-        """
-        antibiotics, ventilation, vasopressors = zip(parts(before), parts(now), strict=True)
-        return (
-            self.heart_rate[antibiotics],
-            self.blood_pressure[(*antibiotics, *vasopressors, diabetes)],
-            self.oxygen[ventilation],
-            self.glucose[vasopressors[1], diabetes],
-        )
+
+def conditions(before: Numbers, now: Numbers, diabetes: Numbers) -> tuple[tuple[Numbers, ...], ...]:
+    """Return what decides which row of each of the :class:`Tables` holds: numbers 0 or 1, each (N,).
+
+    Args:
+        before: Numbers of the last treatments, (N,).
+        now: Numbers of the treatments of this step, (N,).
+        diabetes: 0 or 1, (N,).
+    """
+    antibiotics, ventilation, vasopressors = zip(parts(before), parts(now), strict=True)
+    return antibiotics, (*antibiotics, *vasopressors, diabetes), ventilation, (vasopressors[1], diabetes)
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ from twingym.scenarios.sepsis_reference import arrivals
 from twingym.scenarios.sepsis_rules import DRUGS
 from twingym.scenarios.sepsis_tables import ALL, COUNTS, NONE, VITALS, Constants, parts
 from twingym.twins.cohort import people
-from twingym.twins.errors import SpecError, UnknownNameError
+from twingym.twins.errors import SpecError, UnknownNameError, WeightsError
 
 SEPSIS = get("Sepsis-v0")
 HIDDEN = SEPSIS.vary(visible_diabetes=False)
@@ -279,6 +279,13 @@ def test_who_sees_diabetes_changes_nobody_and_the_published_quirk_does() -> None
     assert HIDDEN.world_fingerprint() == SEPSIS.world_fingerprint()
     assert HIDDEN.fingerprint() != SEPSIS.fingerprint()
     assert SEPSIS.vary(legacy=True).world_fingerprint() != SEPSIS.world_fingerprint()
+    # So the shipped twin model moves both, and refuses the quirk, which it has not learned.
+    env = TwinVectorEnv(HIDDEN, 4, dynamics="transformer")
+    env.reset(seed=0)
+    env.step(np.full(4, ALL))
+    assert env.observed.shape == (4, len(HIDDEN.variables))
+    with pytest.raises(WeightsError, match="use dynamics='reference'"):
+        TwinVectorEnv(SEPSIS.vary(legacy=True), 4, dynamics="transformer")
     plain, quirk = (outcome(s, policy(s, "optimal")) for s in (SEPSIS, SEPSIS.vary(legacy=True)))
     assert plain[1][0] - quirk[1][0] > 0.1  # without diabetes: glucose falls to "low" by itself, and keeps them in
     np.testing.assert_allclose([part[1] for part in plain], [part[1] for part in quirk])
