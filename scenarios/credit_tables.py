@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from scipy.special import expit
-from scipy.stats import beta
+from scipy.special import betainc, expit
 
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.scales import Floats
@@ -100,7 +98,7 @@ class Spread:
                 f"{LOWEST:g} and {HIGHEST:g}, and less spread than if all were at either end."
             )
         edges = np.concatenate([[LOWEST], scores[:-1] + 0.5, [HIGHEST]])
-        return np.asarray(np.diff(beta.cdf((edges - LOWEST) / span, place * size, (1.0 - place) * size)))
+        return np.asarray(np.diff(betainc(place * size, (1.0 - place) * size, (edges - LOWEST) / span)))
 
 
 def synthetic(spreads: tuple[Spread, ...], people: tuple[float, ...]) -> ScoreTable:
@@ -156,6 +154,8 @@ def read_tables(distribution: Path, performance: Path, totals: Path) -> ScoreTab
 
 def _columns(path: Path, *further: str) -> dict[str, Floats]:
     """Return the groups' columns of a file, and ``further`` ones."""
+    import pandas as pd  # only who reads files needs it
+
     if not path.is_file():
         raise SpecError(f"{path} does not exist; give the path of the digitised table.")
     table = pd.read_csv(path)

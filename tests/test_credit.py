@@ -292,6 +292,18 @@ def test_groups_are_shown_to_the_lender_only_if_so_asked() -> None:
     assert table.set_index("name").loc["approval_gap_race", "estimate"] > 0.2
 
 
+def test_one_twin_model_serves_lenders_who_see_groups_and_who_do_not() -> None:
+    courses = []
+    for scenario in (CREDIT, CREDIT.vary(group_visible=False)):
+        env = TwinVectorEnv(scenario, 20, dynamics="transformer", autoreset="disabled")
+        env.reset(seed=1)
+        for cycle in range(6):
+            env.step((np.arange(20) + cycle) % 2)
+        courses.append(env.observed)
+    np.testing.assert_array_equal(*courses)
+    assert np.isnan(courses[0][:, WOULD_HAVE_REPAID]).all()
+
+
 def test_what_denied_applicants_would_have_done_is_hidden_from_reward_and_costs() -> None:
     peeking = replace(CREDIT, reward=lambda step: step.after["would_have_repaid"])
     env = TwinVectorEnv(peeking, 2, dynamics="reference")
