@@ -65,9 +65,7 @@ class CourseTable:
         going_on: Whether all courses go on.
     """
 
-    def __init__(
-        self, scenario: Scenario, frame: pd.DataFrame, least_people: int = 1, going_on: bool = True
-    ) -> None:
+    def __init__(self, scenario: Scenario, frame: pd.DataFrame, least_people: int = 1, going_on: bool = True) -> None:
         """Take a table.
 
         Args:
