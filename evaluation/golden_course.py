@@ -39,9 +39,10 @@ def course(
 
     Returns:
         ``trait <name>`` (N,), ``observed`` (T + 1, N, V), ``inputs`` (T + 1, N, K) where there are any, ``delivered``
-        (T, N, A), ``reward`` (T, N) and ``costs`` (T, N, C). After somebody's last step their numbers stand still.
+        (T, N, A), ``reward`` (T, N) and ``costs`` (T, N, C). Whoever an event takes away is followed by somebody new;
+        traits are those of the people at the end.
     """
-    env = TwinVectorEnv(scenario, len(twins), dynamics="reference", autoreset="disabled", horizon=steps)
+    env = TwinVectorEnv(scenario, len(twins), dynamics="reference", horizon=steps + 1)
     seen, _ = env.reset(seed=seed, options={"twins": list(twins)})
     made: dict[str, list[Any]] = {"observed": [env.observed.copy()], "inputs": [env.inputs.copy()]}
     for step in range(steps):
@@ -216,7 +217,7 @@ def _under(policy: RulePolicy) -> Act:
     memory: list[Any] = [None]
 
     def act(env: TwinVectorEnv, seen: Observations, step: int) -> ArrayLike:
-        actions, memory[0] = policy.predict(seen, state=memory[0], episode_start=np.full(len(seen), step == 0))
+        actions, memory[0] = policy.predict(seen, state=memory[0], episode_start=env.t == 0)
         return actions
 
     return act

@@ -16,6 +16,7 @@ from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.twins.scales import Floats
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 ID = "Glucose-v0"
@@ -239,6 +240,8 @@ SCENARIO = Scenario(
     behaviour={"basal_bolus": 3.0, "low_glucose_suspend": 2.0, "closed_loop": 4.0, "pid": 2.0, "constant_basal": 1.0},
     band={"cgm": (70.0, 180.0)},
     window=72,
+    # Heads that share the linear path would agree about what doses add up to, however far that is from the truth.
+    network=TransformerConfig(ensemble_width=32, own_linear=True),
     fidelity=PLAN,
     provenance=PROVENANCE,
     equations=EQUATIONS,

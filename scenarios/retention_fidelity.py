@@ -72,7 +72,7 @@ PLAN = FidelityPlan(
     effect_steps=EFFECT,
     people=600,
     # Most customers hardly buy, so few tell what contact does.
-    effect_people=3000,
+    effect_people=6000,
     policies={
         "never": ("never", {}),
         "e-mail every 2 weeks": ("every_k_weeks", {"k": 2.0}),

@@ -34,7 +34,4 @@ def actions_of(env: TwinVectorEnv, step: int) -> ArrayLike:
 def test_reference_course(name: str, golden: Callable[[str, Mapping[str, ArrayLike]], None]) -> None:
     scenario = get(name)
     found = course(scenario, lambda env, seen, step: actions_of(env, step), TWINS, STEPS, SEED)
-    ends = [column for column, variable in enumerate(scenario.variables) if variable.kind == "event"]
-    ended = found["observed"][STEPS - 1][:, ends].any(axis=-1)
-    assert not ended.all(), "where everybody's course ends early, nothing is said of the rest"
     golden(name, found)
