@@ -72,6 +72,7 @@ def test_a_better_model_takes_the_place_of_the_old_one_but_not_its_card(nudge, t
     assert card["against"] == []
     assert card["loss_after"] < card["loss_before"]
     assert card["courses"] == 120
+    assert card["skill_on_reference"] == {}  # there is no plan of comparison
     assert card["training"]["refit_of"] == old
     assert "Nothing speaks against" in (out / "refit.md").read_text()
 
@@ -115,6 +116,7 @@ def test_a_model_that_learned_of_others_and_forgot_stays_out(nudge, tmp_path, ca
     assert "ahead" in " ".join(capsys.readouterr().err.split())  # by CRPS, or all of its futures end
     card = json.loads((tmp_path / "out" / "refit.json").read_text())
     assert card["verdict"] == "better"
+    assert set(card["skill_on_reference"]) == {"2 weeks", "4 weeks"}
     assert digest(nudge / "nudge_twin") == old
 
 
