@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf, nan
 from typing import Any
 
 from twingym.evaluation.forecast import comparable, sample, series
@@ -32,7 +33,9 @@ def paired_skill(
     """Compare two twin models on the same held-out people with the same luck.
 
     Returns:
-        Horizon -> skill of the new over the old (one minus the ratio of CRPS), with its 95 % interval over people.
+        Horizon -> skill of the new over the old (one minus the ratio of CRPS), with its 95 % interval over people;
+        minus infinity where courses go on that end in nearly all futures of the new one, but not of the old one, and
+        NaN where those of both do.
     """
     longest = max(plan.horizons.values())
     known = record_beyond(scenario, people("test", PEOPLE), seed, longest, plan)
@@ -40,7 +43,11 @@ def paired_skill(
     futures = [sample(scenario, plan, m.dynamics(), known, seed, SAMPLES, longest)[0] for m in (old, new)]
     found = {}
     for label, steps in plan.horizons.items():
-        there = comparable(futures[0], truth, steps) & comparable(futures[1], truth, steps)
+        lasting = [comparable(f, truth, steps) for f in futures]
+        there = lasting[0] & lasting[1]
+        if not there.any():
+            found[label] = (-inf if lasting[0].any() else nan,) * 3
+            continue
         before, after = (crps(f[:, there, steps - 1], truth[there, steps - 1]) for f in futures)
         found[label] = skill(after, before, seed)
     return found
@@ -49,7 +56,9 @@ def paired_skill(
 def clearly_worse(found: Mapping[str, tuple[float, float, float]]) -> list[str]:
     """Return at which horizons the new model is worse with its whole interval, in words."""
     return [
-        f"its CRPS {label} ahead is {-estimate:.1%} higher ({-high:.1%} to {-low:.1%})"
+        f"courses that go on {label} ahead end in nearly all its futures"
+        if estimate == -inf
+        else f"its CRPS {label} ahead is {-estimate:.1%} higher ({-high:.1%} to {-low:.1%})"
         for label, (estimate, low, high) in found.items()
         if high < 0.0
     ]

@@ -48,6 +48,7 @@ VERB = "refit"
 AFTER, BEFORE, JSON_CARD, PAGE = "twin", "before", "refit.json", "refit.md"
 OTHERS = 2**30  # simulated people are counted from here: not those who were learned from or judged on before
 SHARES: Mapping[Split, float] = {"train": 0.7, "validation": 0.1, "test": 0.2}
+Skill = Mapping[str, tuple[float, float, float]]  # by horizon, with its 95 % interval
 _PATHS = ("courses", "run", "weights", "log_folder", "out")
 
 
@@ -115,8 +116,9 @@ def run(args: Args) -> int:
     page.print(f"run: {folder.path}")
     try:
         found = learned(args, scenario, before, courses, folder, origin)
-        against = objections(scenario, found, page)
-        folder.write(JSON_CARD, json.dumps(card(found, courses, against, origin), indent=1) + "\n")
+        skill = on_reference(scenario, found, page)
+        against = objections(found, skill)
+        folder.write(JSON_CARD, json.dumps(card(found, courses, skill, against, origin), indent=1) + "\n")
         folder.write(PAGE, f"# {scenario.id}: refit\n\n{found.card()}\n{in_words(against)}\n\n{NOTE}\n")
     except KeyboardInterrupt:
         page.print(f"stopped; go on with: twingym refit --resume {folder.path}", style="bold")
@@ -193,22 +195,30 @@ def settings(args: Args, scenario: Scenario) -> FitConfig:
     )
 
 
-def objections(scenario: Scenario, found: Refit, page: Console) -> list[str]:
+def on_reference(scenario: Scenario, found: Refit, page: Console) -> Skill:
+    """Return the new model's skill over the old one on people of the reference, by horizon; nothing without a plan."""
+    if scenario.reference is None or scenario.fidelity is None or learned_nothing(found):
+        return {}
+    with page.status("comparing on people of the reference"):
+        return paired_skill(scenario, scenario.fidelity, found.before, found.after)
+
+
+def learned_nothing(found: Refit) -> bool:
+    """Whether both models say the same of everybody held out."""
+    return bool((found.loss[0] == found.loss[1]).all())
+
+
+def objections(found: Refit, skill: Skill) -> list[str]:
     """Return what speaks against the new model, in words."""
-    gain, low, high = found.gain
-    against = []
-    if low == high == 0.0:
+    if learned_nothing(found):
         return ["nothing was learned: no epoch was better on the people of the validation split"]
-    if gain < 0.0:
-        against.append(f"held-out people of the courses are foretold worse, by {-gain:.4f} ({-high:.4f} to {-low:.4f})")
-    if scenario.reference is not None and scenario.fidelity is not None:
-        with page.status("comparing on people of the reference"):
-            against += clearly_worse(paired_skill(scenario, scenario.fidelity, found.before, found.after))
-    return against
+    gain, low, high = found.gain
+    worse = f"held-out people of the courses are foretold worse, by {-gain:.4f} ({-high:.4f} to {-low:.4f})"
+    return ([worse] if gain < 0.0 else []) + clearly_worse(skill)
 
 
-def card(found: Refit, courses: Courses, against: list[str], origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Return before and after as JSON holds them."""
+def card(found: Refit, courses: Courses, skill: Skill, against: list[str], origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return before and after as JSON holds them; skill is null where no forecast could be compared."""
     gain, low, high = found.gain
     return {
         "courses": len(courses),
@@ -218,6 +228,7 @@ def card(found: Refit, courses: Courses, against: list[str], origin: Mapping[str
         "loss_after": float(found.loss[1].mean()),
         "gain": [gain, low, high],
         "verdict": found.verdict,
+        "skill_on_reference": {label: list(told) if np.isfinite(told).all() else None for label, told in skill.items()},
         "against": against,
         "training": found.after.training,
         **origin,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.test_experiments_fit import PLANNED
 
 from twingym.agents.export import export_policy
 from twingym.agents.trainer import train
 from twingym.envs.behaviour import collect
+from twingym.evaluation.replacement import clearly_worse
 from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir, describe
 from twingym.scenarios import get
@@ -69,6 +72,7 @@ def test_a_better_model_takes_the_place_of_the_old_one_but_not_its_card(nudge, t
     assert card["against"] == []
     assert card["loss_after"] < card["loss_before"]
     assert card["courses"] == 120
+    assert card["skill_on_reference"] == {}  # there is no plan of comparison
     assert card["training"]["refit_of"] == old
     assert "Nothing speaks against" in (out / "refit.md").read_text()
 
@@ -93,6 +97,35 @@ def test_a_model_that_is_no_better_stays_out(nudge, tmp_path, capsys):
     assert "nothing was learned" in said
     assert digest(home) == old
     assert not (out / "before").exists()
+
+
+def test_a_model_that_learned_of_others_and_forgot_stays_out(nudge, tmp_path, capsys):
+    """Whoever came back is of another kind; what the model is better at says nothing about the people it is for."""
+    path, table = nudge / "nudge.py", nudge / "came_back.csv"
+    path.write_text(path.read_text() + PLANNED)
+    scenario = get(path)
+    config = FitConfig(epochs=4, batches=30, batch_tokens=300, ema=0.9)
+    fit_twin(collect(scenario, np.arange(300), 1), scenario.twin_spec(), config=config, network=SMALL).save(
+        nudge / "nudge_twin"
+    )
+    frame = pd.read_csv(table)
+    frame.assign(mood=1.0 - frame["mood"]).to_csv(table, index=False)
+    old, hard = digest(nudge / "nudge_twin"), ("--epochs", "6", "--batches", "25", "--learning-rate", "1e-2")
+    words = ("refit", "--env", str(path), "--courses", str(table), *hard, "--batch-tokens", "600", "--replace")
+    assert twingym(*words, "--out", str(tmp_path / "out")) == 2
+    assert "ahead" in " ".join(capsys.readouterr().err.split())  # by CRPS, or all of its futures end
+    card = json.loads((tmp_path / "out" / "refit.json").read_text())
+    assert card["verdict"] == "better"
+    assert set(card["skill_on_reference"]) == {"2 weeks", "4 weeks"}
+    assert digest(nudge / "nudge_twin") == old
+
+
+def test_futures_that_end_where_courses_go_on_speak_against_a_model():
+    told = clearly_worse({"a week": (-inf, -inf, -inf), "a month": (nan, nan, nan), "a day": (-0.5, -0.6, -0.4)})
+    assert told == [
+        "courses that go on a week ahead end in nearly all its futures",
+        "its CRPS a day ahead is 50.0% higher (40.0% to 60.0%)",
+    ]
 
 
 def test_a_refit_that_was_stopped_goes_on(nudge, tmp_path, monkeypatch, capsys):
