@@ -35,7 +35,6 @@ from twingym.scenarios.warfarin_rules import (
 from twingym.scenarios.warfarin_sources import (
     FRYAR,
     GENOMES,
-    GUESS,
     HAMBERG,
     HYLEK,
     IWPC,
@@ -165,7 +164,13 @@ def build(practice: Practice) -> Scenario:
                 primary=True,
                 source=f"above 4 bleeding in the brain is more frequent: {HYLEK}; the share is an assumption",
             ),
-            Constraint("below_2", below(2.0), 0.30, unit="share of days", source=GUESS),
+            Constraint(
+                "below_2",
+                below(2.0),
+                0.30,
+                unit="share of days",
+                source=f"below 2 strokes are more severe: {HYLEK}; the share is an assumption",
+            ),
             Constraint(
                 "out_of_range",
                 out_of_range,
