@@ -55,7 +55,7 @@ def test_the_page_names_every_missed_bar(shipped):
     assert "Judged by: **reference**" in text
 
 
-@pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])
+@pytest.mark.parametrize("name", ["Credit-v0", "Glucose-v0", "Retention-v0"])
 def test_the_committed_page_is_that_of_the_committed_card(name):
     folder = weights_folder(get(name))
     assert (folder / PAGE).read_text(encoding="utf-8") == page(read_card(folder))
