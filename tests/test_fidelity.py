@@ -18,7 +18,13 @@ from twingym.twins import FitConfig, TwinModel, fit_twin, people
 
 SHIPPED = ("Glucose-v0", "Retention-v0", "Sepsis-v0")
 # What the cards say is missed. Glucose: four hours ahead 52.6 % lie inside the intervals of 50 %, which are too wide.
-MISSED = {"Glucose-v0": {"coverage from its level, everybody, worst"}, "Retention-v0": set(), "Sepsis-v0": set()}
+# Sepsis: 91 % die under vasopressors alone, 87 % say its twins; coverage by luck, with the people there are.
+NEARLY = {
+    "largest error of return",
+    "coverage from its level, everybody, worst",
+    "coverage from its level, groups of 200 or more, worst",
+}
+MISSED = {"Glucose-v0": {"coverage from its level, everybody, worst"}, "Retention-v0": set(), "Sepsis-v0": NEARLY}
 # On other luck: a contact does so little that the card simulates many times more futures than for a bolus.
 EFFORT = {"Glucose-v0": Effort(), "Retention-v0": Effort(branches=0.4), "Sepsis-v0": Effort()}
 
