@@ -18,8 +18,9 @@ from twingym.twins import FitConfig, TwinModel, fit_twin, people
 
 SHIPPED = ("Credit-v0", "Glucose-v0", "Retention-v0")
 # What the cards say is missed. Glucose: four hours ahead 52.6 % lie inside the intervals of 50 %, which are too wide.
+# Credit: 52.3 % do, 32 cycles ahead; of the reference's own futures 52.1 % (on other luck 50.1 % and 49.6 %).
 MISSED = {
-    "Credit-v0": set(),
+    "Credit-v0": {"coverage from its level, everybody, worst"},
     "Glucose-v0": {"coverage from its level, everybody, worst"},
     "Retention-v0": set(),
 }
