@@ -106,7 +106,7 @@ def get(name: str | Path, **parameters: object) -> Scenario:
     """Return a scenario by id (with or without ``twingym/``), or from the path of a scenario file.
 
     Args:
-        name: ``Glucose-v0``, ``twingym/Glucose-v0`` or ``path/to/my_scenario.py``.
+        name: ``Glucose-v0``, ``twingym/Glucose-v0``, ``path/to/my_scenario.py``, or ``path/to/my_table.toml``.
         **parameters: Constants to vary; see :meth:`Scenario.vary`.
 
     Raises:
@@ -114,7 +114,7 @@ def get(name: str | Path, **parameters: object) -> Scenario:
         SpecError: If the file that declares it is broken; names the file.
     """
     text = str(name)
-    if text.endswith(".py"):
+    if text.endswith((".py", ".toml")):
         return load(Path(text)).vary(**parameters)
     key = text.removeprefix("twingym/")
     entry = _registered.get(key) or _shipped().get(key)
@@ -134,7 +134,7 @@ def _resolve(key: str, where: str) -> Scenario:
 
 
 def load(path: Path) -> Scenario:
-    """Return the ``SCENARIO`` of a Python file and register it under its id.
+    """Return the ``SCENARIO`` of a Python file, or that of a table's spec, and register it under its id.
 
     Raises:
         SpecError: If there is no such file, it fails to run, or it declares no SCENARIO.
@@ -142,7 +142,12 @@ def load(path: Path) -> Scenario:
     path = path.resolve()
     if not path.is_file():
         raise SpecError(f"scenario file {path} does not exist; give the path of a Python file that declares SCENARIO.")
-    scenario = _checked(getattr(_module_at(path), "SCENARIO", None), str(path))
+    if path.suffix == ".toml":
+        from twingym.scenarios.table_scenario import from_table
+
+        scenario = from_table(path)
+    else:
+        scenario = _checked(getattr(_module_at(path), "SCENARIO", None), str(path))
     if scenario.id not in _shipped():
         _origins[scenario.id] = path
         _keep(scenario.id, scenario)

@@ -17,6 +17,7 @@ from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
+from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, CohortSource, Ids
@@ -126,6 +127,9 @@ class Scenario:
         rebuild: Builds the scenario again from other parameters.
         sources: Publications.
         about: A paragraph for people.
+        recorded: The people of a table and their courses, where dynamics are learned from them alone.
+        assumed: Effects that no table tells of and that are taken for granted: intervention -> level -> variable -> log
+            rate.
     """
 
     id: str
@@ -165,6 +169,8 @@ class Scenario:
     rebuild: Callable[[Any], Scenario] | None = None
     sources: tuple[str, ...] = ()
     about: str = ""
+    recorded: Recorded | None = None
+    assumed: Mapping[str, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a scenario that contradicts itself; see ``scenarios/validation.py``.
@@ -298,8 +304,9 @@ class Scenario:
 _OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "network", "fit"}
 _PROSE = {"about", "source", "sources", "units", "title", "provenance", "rebuild", "band", "track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
-_SINCE = {"intermittent": False}
-_UNHASHED = _OF_THE_TWIN_MODEL | _PROSE
+_SINCE: dict[str, object] = {"intermittent": False, "assumed": {}}
+# Whoever is added to a table is another person of the same world.
+_UNHASHED = _OF_THE_TWIN_MODEL | _PROSE | {"recorded"}
 
 
 def _finite(value: object) -> bool:
