@@ -328,7 +328,9 @@ def _check_people(spec: TableSpec, labels: NDArray[np.object_], parsed: list[Par
     for p in parsed:
         known = p.person >= 0
         if p.sheet.source.time is None:
-            p.sheet.say(p.sheet.source.person, known & ~timed[p.person], "in no table with times: {}", "people with rows")
+            p.sheet.say(
+                p.sheet.source.person, known & ~timed[p.person], "in no table with times: {}", "people with rows"
+            )
     for column in spec.of("trait"):
         found = np.zeros(len(labels), dtype=bool)
         for p in parsed:
@@ -350,6 +352,8 @@ def _check_people(spec: TableSpec, labels: NDArray[np.object_], parsed: list[Par
             count = int((splits == split).sum())
             if count < LEAST_IN_SPLIT:
                 problems.append(
-                    Problem(PEOPLE, "", f"{count} people in the {split} split", f"at least {LEAST_IN_SPLIT}; add people")
+                    Problem(
+                        PEOPLE, "", f"{count} people in the {split} split", f"at least {LEAST_IN_SPLIT}; add people"
+                    )
                 )
     return problems

@@ -177,9 +177,7 @@ def _constraints(spec: TableSpec, section: Section, entry: AtEntry) -> tuple[Con
         found.append(Constraint(name, cost, **declared))
     if entry.names:
         source = "the table: what was decided at entry stayed"
-        found.append(
-            Constraint("decided_once", entry.changed, 0.0, hard=True, enforce=entry.enforce, source=source)
-        )
+        found.append(Constraint("decided_once", entry.changed, 0.0, hard=True, enforce=entry.enforce, source=source))
     return tuple(found)
 
 

@@ -182,7 +182,9 @@ def _read(spec: TableSpec, source: Source, frame: pd.DataFrame | None) -> Sheet:
                 low_memory=False,
             )
     except ImportError as error:
-        raise SpecError(f"{path} is Parquet, and pyarrow is not installed; `pip install pyarrow`, or use CSV.") from error
+        raise SpecError(
+            f"{path} is Parquet, and pyarrow is not installed; `pip install pyarrow`, or use CSV."
+        ) from error
     except (OSError, ValueError) as error:
         raise SpecError(f"{path} cannot be read as a table ({error}); allowed: CSV or Parquet.") from error
     return _sheet(spec, source, found, 1 if source.header else 2, digest)
@@ -190,7 +192,9 @@ def _read(spec: TableSpec, source: Source, frame: pd.DataFrame | None) -> Sheet:
 
 def _sheet(spec: TableSpec, source: Source, frame: pd.DataFrame, offset: int, digest: str) -> Sheet:
     if source.format == "meds":
-        frame = from_meds(frame, source, [c.column for c in spec.columns if c.recorded and c.table in ("", source.name)])
+        frame = from_meds(
+            frame, source, [c.column for c in spec.columns if c.recorded and c.table in ("", source.name)]
+        )
     return Sheet(source, frame, offset, digest)
 
 

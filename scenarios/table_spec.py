@@ -25,7 +25,19 @@ Section = Mapping[str, Any]
 COMBINE: tuple[Combine, ...] = ("last", "mean", "sum", "rows", "times")
 _OF_VARIABLE = {f.name for f in dataclass_fields(Variable)} - {"name"}
 _OF_INTERVENTION = {f.name for f in dataclass_fields(Intervention)} - {"name"}
-_OF_COLUMN = {"column", "table", "combine", "units", "cuts", "first", "level", "decided", "recorded", "between", "assumed"}
+_OF_COLUMN = {
+    "column",
+    "table",
+    "combine",
+    "units",
+    "cuts",
+    "first",
+    "level",
+    "decided",
+    "recorded",
+    "between",
+    "assumed",
+}
 
 
 @dataclass(frozen=True)

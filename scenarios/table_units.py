@@ -63,6 +63,7 @@ def mixed(values: Floats, unit: str, others: Mapping[str, float]) -> Heap | None
     if not factors or len(logs) < 2 * least:
         return None
     middle, halves = float(np.median(logs)), _two_heaps(logs, least)
+    best: tuple[float, Heap] | None = None
     for name, factor in factors.items():
         wanted = abs(math.log(factor))
         for edge in (halves, middle + wanted / 2, middle - wanted / 2):
@@ -73,11 +74,12 @@ def mixed(values: Floats, unit: str, others: Mapping[str, float]) -> Heap | None
             low, high = float(np.median(logs[:cut])), float(np.median(logs[cut:]))
             third = (high - low) / 3.0
             valley = np.subtract(*np.searchsorted(logs, (high - third, low + third)))
-            if abs(high - low - wanted) <= NEAR and valley <= VALLEY * smaller:
+            off = abs(high - low - wanted)
+            if off <= NEAR and valley <= VALLEY * smaller and (best is None or off < best[0]):
                 # What is in the smaller unit has the larger numbers.
                 larger = there & (values > math.exp(edge))
-                return Heap(name, factor, larger if factor > 1.0 else there & ~larger)
-    return None
+                best = off, Heap(name, factor, larger if factor > 1.0 else there & ~larger)
+    return best[1] if best else None
 
 
 def _two_heaps(logs: Floats, least: int) -> float:
