@@ -51,7 +51,8 @@ class HeldOut:
         variables: What is forecast.
         origins: Known steps of the past at which forecasts begin, one forecast of each person from each; empty if
             ``cut`` says when.
-        cut: Per person, (P,): the last step that anything is fitted on, and at which the forecast begins; None for none.
+        cut: Per person, (P,): the last step that anything is fitted on, and at which the forecast begins; None for
+            none.
         horizons: Steps ahead, first and last, by label.
         total: Whether sums over those steps are forecast instead of single values.
         simple: ``random effects`` or ``BG/NBD``: the forecast that a statistician would make.
@@ -189,7 +190,7 @@ def check_varied(recorded: Recorded | None, assumed: Mapping[str, Any], scenario
         if name not in assumed:
             raise SpecError(
                 f"scenario {scenario!r}: intervention {name!r} was {level} for all {len(recorded.courses):,} people at "
-                "all times, so the table cannot tell what it does, and a policy for it would be invented. Record people "
-                "of whom some, by chance, got something else; or declare an effect, which every result then names as "
-                f"an assumption: [interventions.{name}.assumed]. Forecasts, cards and rules work as they are."
+                "all times. The table cannot tell what it does, so that a policy for it would be invented. Record "
+                "people of whom some, by chance, got something else; or declare an effect, which every result then "
+                f"names as an assumption: [interventions.{name}.assumed]. Forecasts and cards need neither."
             )

@@ -321,8 +321,8 @@ def _check_people(spec: TableSpec, labels: NDArray[np.object_], parsed: list[Par
     for p in parsed:
         sheet = p.sheet
         known = p.person >= 0
-        found = "names that differ in case or leading zeros only: {}"
-        sheet.say(sheet.source.person, known & alike[p.person], found, "one name per person, who else is in two splits")
+        told = "names that differ in case or leading zeros only: {}"
+        sheet.say(sheet.source.person, known & alike[p.person], told, "one name per person, who else is in two splits")
         if sheet.source.time is not None:
             timed[p.person[known]] = True
     for p in parsed:

@@ -171,8 +171,8 @@ def _given(grid: _Grid, column: Column, p: Parsed, steps: int, problems: list[Pr
         block = np.take_along_axis(block, np.maximum(np.maximum.accumulate(place, axis=1), 0), axis=1)
     late = np.isnan(block[:, 0])
     if late.any():
-        found = f"not known at time 0 of {int(late.sum())} people"
-        problems.append(Problem(p.sheet.source.name, column.column, found, "a row at time 0 for everybody"))
+        told = f"not known at time 0 of {int(late.sum())} people"
+        problems.append(Problem(p.sheet.source.name, column.column, told, "a row at time 0 for everybody"))
     return np.asarray(np.nan_to_num(block[:, :-1]))
 
 

@@ -16,7 +16,7 @@ from twingym.scenarios.rule import Rule
 from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
 from twingym.scenarios.table_check import Tables, check_tables
 from twingym.scenarios.table_grid import on_grid
-from twingym.scenarios.table_spec import SECTIONS, Section, TableSpec, check_keys, read_spec
+from twingym.scenarios.table_spec import REQUIRED, SECTIONS, Section, TableSpec, check_keys, read_spec
 from twingym.scenarios.terms import GIVEN, AtEntry, Give, Term, Total
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError, unknown
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 # A cohort of some hundred people needs few parameters, seen often, and stops early.
 NETWORK = TransformerConfig(width=32, layers=2, attention_heads=4, head_width=8, ensemble=4, ensemble_width=32)
 FIT = FitConfig(epochs=40, batches=40, batch_tokens=1500, ema=0.98, patience=6, weight_decay=1e-2)
-ABOUT = {*("id", "title", "kind", "dt", "dt_unit", "horizon", "judged_horizon", "ending", "window", "about", "sources")}
-ABOUT |= {"groups", "baseline", "behaviour", "band", "reward", "constraints", "rules", "card", "fit", "network"}
+ABOUT = set(REQUIRED) | {"judged_horizon", "ending", "window", "about", "sources", "groups", "baseline", "behaviour"}
+ABOUT |= {"band", "reward", "constraints", "rules", "card", "fit", "network"}
 TERM = ("of", "weight", "above", "below", "is", "log", "constant")
-CONSTRAINT = ("of", "above", "below", "is", "log", "weight", "limit", "kind", "risk", "unit", "primary", "source")
-CONSTRAINT += ("trait", "metric")
+CONSTRAINT = (*TERM, "limit", "kind", "risk", "unit", "primary", "source", "trait", "metric")
 CARD = ("variables", "origins", "cut", "horizons", "total", "simple", "effect_steps", "randomised")
 ASSUMPTION = "assumption"
 

@@ -102,7 +102,9 @@ class Sheet:
         """Return a column as numbers, NaN for whatever is none."""
         import pandas as pd
 
-        return np.asarray(pd.to_numeric(self.frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan))
+        return np.asarray(
+            pd.to_numeric(self.frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan), np.float64
+        )
 
     def times(self, name: str, unit: str) -> Floats:
         """Return a column of times, numbers in ``unit`` or dates; those as ``unit`` since 1970."""
