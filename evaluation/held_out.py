@@ -114,7 +114,7 @@ def held_out(scenario: Scenario, model: TwinModel, split: Split = "test", sample
     futures = unfold_recorded(scenario, model.dynamics(reveal=True), task, longest, samples)
     known = recorded.known()
     train = known.take(np.flatnonzero(recorded.splits != "test"))
-    report: dict[str, Any] = {"people": int(len(np.unique(task.person))), "forecasts": len(task.stop), "variables": {}}
+    report: dict[str, Any] = {"people": len(np.unique(task.person)), "forecasts": len(task.stop), "variables": {}}
     tie = uniforms(SEED, task.courses.ids, 1, Stream.POLICY, 1, longest)  # (N, H)
     for name in plan.variables:
         column = [v.name for v in scenario.variables].index(name)
@@ -154,9 +154,7 @@ def _scored(
     total: bool,
 ) -> dict[str, Any]:
     """Score one variable over the steps of one horizon (of sums: at its last step)."""
-    steps = np.arange(span[1] - 1 if total else span[0] - 1, span[1])
-    row, step = np.nonzero(np.isfinite(truth[:, steps]) & (np.isfinite(mine[:, :, steps]).sum(axis=0) >= 10))
-    step = steps[step]
+    row, step = np.nonzero(scored_places(mine, truth, span, total))
     if len(row) == 0:
         return {"points": 0, "people": 0}
     happened, person = truth[row, step], task.person[row]
@@ -166,10 +164,10 @@ def _scored(
     error = np.nanmean(mine[:, row, step], axis=0) - happened
     return {
         "points": len(row),
-        "people": int(len(np.unique(person))),
+        "people": len(np.unique(person)),
         "crps": float(score.mean()),
         "skill": {
-            name: skill(_sums(score, person), _sums(crps(forecast[:, row, step], happened), person))
+            name: skill(by_person(score, person), by_person(crps(forecast[:, row, step], happened), person))
             for name, forecast in theirs.items()
         },
         "coverage": clustered(inside, person),
@@ -184,15 +182,22 @@ def _scored(
     }
 
 
+def scored_places(futures: Floats, truth: Floats, span: tuple[int, int], total: bool) -> NDArray[np.bool_]:
+    """Return where forecasts of a horizon are scored, (N, H): a value was measured, and enough futures went on."""
+    steps = np.arange(1, truth.shape[1] + 1)
+    asked = steps == span[1] if total else (steps >= span[0]) & (steps <= span[1])
+    return np.asarray(asked & np.isfinite(truth) & (np.isfinite(futures).sum(axis=0) >= min(10, len(futures))))
+
+
 def _group(score: Floats, inside: Floats, person: NDArray[np.intp], here: NDArray[np.bool_]) -> dict[str, Any]:
-    people = int(len(np.unique(person[here])))
+    people = len(np.unique(person[here]))
     if people < LEAST_GROUP:
         return {"people": people, "crps": None, "coverage": None}
     coverage = clustered(inside[here], person[here])
     return {"people": people, "crps": float(score[here].mean()), "coverage": coverage}
 
 
-def _sums(values: Floats, person: NDArray[np.intp]) -> Floats:
+def by_person(values: Floats, person: NDArray[np.intp]) -> Floats:
     """Sum up what belongs to each person."""
     _, place = np.unique(person, return_inverse=True)
     return np.bincount(place, values)
@@ -200,7 +205,7 @@ def _sums(values: Floats, person: NDArray[np.intp]) -> Floats:
 
 def clustered(values: Floats, person: NDArray[np.intp], resamples: int = 1000) -> tuple[float, float, float]:
     """Return the mean of values (K,), several of a person's among them, with its 95 % bootstrap interval over people."""
-    sums, counts = _sums(values, person), _sums(np.ones(len(values)), person)
+    sums, counts = by_person(values, person), by_person(np.ones(len(values)), person)
     random = np.random.default_rng(0)
     weight = random.multinomial(len(sums), np.full(len(sums), 1.0 / len(sums)), size=resamples)
     low, high = np.quantile((weight @ sums) / (weight @ counts), [0.025, 0.975])
@@ -222,9 +227,9 @@ def _happened(
         chance = over[:, known, last - 1].mean(axis=0)
         base = np.array([np.nanmean(_by(train, column, np.full(len(train), s), last)) for s in task.stop[known]])
         happened, person = event[known], task.person[known]
-        mine, theirs = (_sums((p - happened) ** 2, person) for p in (chance, np.nan_to_num(base)))
+        mine, theirs = (by_person((p - happened) ** 2, person) for p in (chance, np.nan_to_num(base)))
         found[label] = {
-            "people": int(len(np.unique(person))),
+            "people": len(np.unique(person)),
             "happened": float(happened.mean()),
             "expected": float(chance.mean()),
             "brier": float(((chance - happened) ** 2).mean()),

@@ -65,12 +65,12 @@ def card(
     }
 
 
-def write_card(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write a card as JSON and as a page, each atomically; returns the path of the JSON."""
+def write_card(folder: Path, content: Mapping[str, Any], text: str | None = None) -> Path:
+    """Write a card as JSON and as a page (``text``, if given), each atomically; returns the path of the JSON."""
     path = folder / CARD
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False, default=float) + "\n").encode())
-    write_atomically(folder / PAGE, page(content).encode())
+    write_atomically(folder / PAGE, (page(content) if text is None else text).encode())
     return path
 
 
@@ -86,7 +86,7 @@ def page(content: Mapping[str, Any]) -> str:
         f"{content['parameters']:,} parameters; a step is {content['step']}.",
         *(f"- Missed: {row['check']} is {row['value']:.3g}, wanted {row['bar']}." for row in missed),
         "## Bars",
-        _table(
+        markdown_table(
             ("check", "value", "bar", "cleared"),
             [(r["check"], f"{r['value']:.3g}", r["bar"], "yes" if r["cleared"] else "**no**") for r in content["bars"]],
         ),
@@ -118,7 +118,7 @@ def _caused(block: Mapping[str, Any]) -> list[str]:
         "## Effects",
         "What a changed dose does after the same past with the same luck: mean effect, correlation over people, root "
         "mean square error of a person's effect, and the standard deviation of effects under the judge.",
-        _table(head, rows),
+        markdown_table(head, rows),
     ]
 
 
@@ -142,17 +142,17 @@ def _calibrated(block: Mapping[str, Any], variable: str) -> list[str]:
         "## Calibration",
         f"{block['people']:,} people, {block['samples']} futures each. Coverage by level, Kolmogorov's distance of the "
         "ranks from uniform, and the variance of futures over that of what happened.",
-        _table(("variable", "steps ahead", "CRPS", *named, "KS", "variance ratio"), rows),
+        markdown_table(("variable", "steps ahead", "CRPS", *named, "KS", "variance ratio"), rows),
         f"Energy score of the joint state, in standard deviations, by steps ahead: {energy}.",
         f"### Groups: {variable}",
-        _table(("trait", "group", "steps ahead", "people", "CRPS", *named), groups),
+        markdown_table(("trait", "group", "steps ahead", "people", "CRPS", *named), groups),
     ]
 
 
 def _fair(block: Mapping[str, Any]) -> list[str]:
     """Errors of values by group, and the worst gaps."""
     errors = [
-        (trait, level, _bounded(error))
+        (trait, level, bounded(error))
         for trait, levels in block["value_error"].items()
         for level, error in levels.items()
     ]
@@ -163,9 +163,9 @@ def _fair(block: Mapping[str, Any]) -> list[str]:
     return [
         "## Fairness of the model",
         "Value of the baseline on the twin model minus the judge's, by group, with 95 % intervals over people.",
-        _table(("trait", "group", "error of the value"), errors),
+        markdown_table(("trait", "group", "error of the value"), errors),
         "Largest gaps between groups, over all horizons.",
-        _table(("trait", "CRPS, share of the smaller", "coverage of 90 %", "value"), worst),
+        markdown_table(("trait", "CRPS, share of the smaller", "coverage of 90 %", "value"), worst),
     ]
 
 
@@ -180,7 +180,9 @@ def _shifted(block: Mapping[str, Any]) -> list[str]:
         "## Shift",
         "Forecasts at the longest of the plan's horizons, under treatments unlike those planned: doses of other people "
         "and times, the largest factor, and those of eight schedules under which the heads disagree most.",
-        _table(("treatment", "people", "CRPS", "coverage of 90 %", "bias", "ended", "ended on the judge"), rows),
+        markdown_table(
+            ("treatment", "people", "CRPS", "coverage of 90 %", "bias", "ended", "ended on the judge"), rows
+        ),
     ]
 
 
@@ -189,7 +191,7 @@ def _told_apart(block: Mapping[str, Any]) -> list[str]:
     measures = ("mmd", "p", "discriminative", "autocorrelation", "cross_correlation")
     named = {"twin": "twin model", "positive": "reference, other people", "negative": "reference without memory"}
     rows = [
-        (told, *(_bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
+        (told, *(bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
         for name, told in named.items()
     ]
     return [
@@ -197,7 +199,7 @@ def _told_apart(block: Mapping[str, Any]) -> list[str]:
         f"Windows of {block['people']} people on each side, of {', '.join(block['channels'])}, against the reference: "
         "squared maximum mean discrepancy and its p-value, accuracy of a classifier less one half, and errors of "
         "correlations.",
-        _table(("windows of", "MMD²", *measures[1:]), rows),
+        markdown_table(("windows of", "MMD²", *measures[1:]), rows),
     ]
 
 
@@ -206,8 +208,8 @@ def _exploited(block: Mapping[str, Any]) -> list[str]:
     rows = [
         (
             name,
-            *(_bounded(found[measure]) for measure in ("promised", "kept")),
-            _bounded(found["gap"]["return"]),
+            *(bounded(found[measure]) for measure in ("promised", "kept")),
+            bounded(found["gap"]["return"]),
             ", ".join(found["violations"]) or "none",
             ", ".join(n for n, limit in found["limits"].items() if limit["reference"]["verdict"] == "fail") or "none",
             " / ".join("unknown" if doubt is None else f"{doubt:.3g}" for doubt in found["disagreement"]),
@@ -220,23 +222,24 @@ def _exploited(block: Mapping[str, Any]) -> list[str]:
         "over the baseline on the twin model and under the judge, the difference of returns, limits that are broken "
         "under the judge (and those that did not seem broken on the twin model), and disagreement of the heads on the "
         "agent's way / on the baseline's.",
-        _table(head, rows),
+        markdown_table(head, rows),
     ]
 
 
 def _valued(block: Mapping[str, Any]) -> list[str]:
     """Values of policies under both."""
     rows = [(name, *(f"{value:.4g}" for value in numbers)) for name, numbers in block["values"].items()]
-    return ["## Policies", _table(("policy", "twin model", "judge", "standard error"), rows)]
+    return ["## Policies", markdown_table(("policy", "twin model", "judge", "standard error"), rows)]
 
 
-def _bounded(interval: Sequence[float]) -> str:
+def bounded(interval: Sequence[float]) -> str:
     """Write an estimate with its interval."""
     value, low, high = interval
     return f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

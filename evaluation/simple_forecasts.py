@@ -67,7 +67,7 @@ class SimpleForecasts:
                 self.variable.to_unit(observed[:, t + near]) - self.variable.to_unit(before)
                 for t, before in there
                 for near in (h - 1, h, h + 1)
-                if 0 < near and t + near < observed.shape[1]
+                if near > 0 and t + near < observed.shape[1]
             ]
             changes = np.concatenate([np.zeros(1), *near])
             spread = np.quantile(changes[np.isfinite(changes)], QUANTILES)

@@ -18,6 +18,7 @@ from twingym.evaluation.judge import judged_by
 from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
+from twingym.experiments.fit_recorded import judged_recorded
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import people
@@ -29,7 +30,7 @@ SNAPSHOTS = "policies"
 
 @dataclass
 class Args:
-    """Compare a twin model with the reference and write its card."""
+    """Compare a twin model with its judge, or a table's with held-out people, and write its card."""
 
     env: str
     """Scenario id, or path of a scenario file."""
@@ -69,6 +70,11 @@ def run(args: Args) -> None:
     if (out / CARD).exists() and not args.replace:
         raise RunExistsError(f"{out / CARD} exists; pass --replace to write it again, or --out for another folder.")
     model = TwinModel.load(folder, scenario.world_fingerprint())
+    if scenario.recorded is not None:
+        content, text = judged_recorded(scenario, model, folder, console)
+        write_card(out, content, text)
+        console.print(f"card: {out / PAGE}")
+        return
     agents = exploiting(args, scenario, model)
     write_card(out, judged(scenario, model, console, agents, quick=args.quick, against=args.against, weights=folder))
     console.print(f"card: {out / PAGE}")
