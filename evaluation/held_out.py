@@ -100,10 +100,10 @@ def held_out(scenario: Scenario, model: TwinModel, split: Split = "test", sample
     """Score forecasts of recorded people of a split.
 
     Returns:
-        ``people``; ``variables``: variable -> horizon -> ``points``, ``people``, ``crps``, ``skill`` (simple forecast ->
-        [estimate, low, high]), ``coverage`` of the 90 % interval and ``bias``, each with its 95 % interval over people,
-        and ``groups``; ``events``: event -> horizon -> ``people``, ``happened``, ``expected``, ``brier`` and its
-        ``skill`` over the share among people to learn from.
+        ``people``; ``variables``: variable -> horizon -> ``points``, ``people``, ``crps``, ``skill`` by simple
+        forecast, ``coverage`` of the 90 % interval and ``bias``, each as [estimate, low, high] with its 95 % interval
+        over people, and ``groups``; ``events``: event -> horizon -> ``people``, ``happened``, ``expected``, ``brier``
+        and its ``skill`` over the share among people to learn from.
 
     Raises:
         SpecError: If the scenario has no recorded people, or nobody can be forecast.
@@ -204,7 +204,7 @@ def by_person(values: Floats, person: NDArray[np.intp]) -> Floats:
 
 
 def clustered(values: Floats, person: NDArray[np.intp], resamples: int = 1000) -> tuple[float, float, float]:
-    """Return the mean of values (K,), several of a person's among them, with its 95 % bootstrap interval over people."""
+    """Return the mean of values (K,), several of them a person's, with its 95 % bootstrap interval over people."""
     sums, counts = by_person(values, person), by_person(np.ones(len(values)), person)
     random = np.random.default_rng(0)
     weight = random.multinomial(len(sums), np.full(len(sums), 1.0 / len(sums)), size=resamples)

@@ -34,6 +34,7 @@ def gain(new: Floats, old: Floats, counts: Floats, resamples: int = 1000) -> tup
         new: Log likelihood of each person, (N,).
         old: The same under the other model.
         counts: Values of each person, (N,).
+        resamples: Of the bootstrap.
     """
     random = np.random.default_rng(0)
     weight = random.multinomial(len(new), np.full(len(new), 1.0 / len(new)), size=resamples)

@@ -1,4 +1,4 @@
-"""The evidence about a twin model that was learned from a table: there is no reference, but there are held-out people."""
+"""The evidence about a twin model that was learned from a table: no reference, but people who were held out."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ def cannot(scenario: Scenario, report: Mapping[str, Any], effects: Mapping[str, 
     going = (courses.length[None, :] >= np.arange(courses.observed.shape[1])[:, None]).sum(axis=1)
     last = int(np.flatnonzero(going >= LEAST_GROUP).max(initial=0))
     said.append(
-        f"Anything after {last * scenario.dt:g} {scenario.dt_unit}: fewer than {LEAST_GROUP} people were followed longer."
+        f"Anything after {last * scenario.dt:g} {scenario.dt_unit}: fewer than {LEAST_GROUP} people were followed so "
+        "long."
     )
     seldom = [f"{v} ({1 - p.missing:.0%})" for v, p in recorded.provenance.items() if 1.0 - p.missing < SELDOM]
     if seldom:
@@ -189,8 +190,8 @@ def recorded_page(content: Mapping[str, Any]) -> str:
         "## What these data can not support",
         *(f"- {line}" for line in content["cannot"]),
         "## Forecasts of held-out people",
-        f"{report['people']} people, {report['forecasts']} forecasts, each given a person's own past. Skill is one minus "
-        "the ratio of CRPS, with 95 % intervals over people; below 0 the simple forecast was better.",
+        f"{report['people']} people, {report['forecasts']} forecasts, each given a person's own past. Skill is one "
+        "minus the ratio of CRPS, with 95 % intervals over people; below 0 the simple forecast was better.",
     ]
     for variable, horizons in report["variables"].items():
         rows, simple = [], []

@@ -36,7 +36,8 @@ def paired_skill(
     """Compare two twin models on the same held-out people with the same luck.
 
     Returns:
-        Horizon, in words -> skill of the new over the old (one minus the ratio of CRPS), with its 95 % interval over people.
+        Horizon, in words -> skill of the new over the old (one minus the ratio of CRPS), with its 95 % interval over
+        people.
     """
     longest = max(plan.horizons.values())
     known = record_beyond(scenario, people("test", PEOPLE), seed, longest, plan)

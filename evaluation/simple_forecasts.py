@@ -1,6 +1,7 @@
 """What would a statistician forecast of recorded people without a twin model?
 
-Legend of shapes: Q = quantiles or draws, N = forecasts (a person from one origin), H = steps ahead, T = steps of courses.
+Legend of shapes: Q = quantiles or draws, N = forecasts (a person from one origin), H = steps ahead, T = steps of a
+course.
 """
 
 from __future__ import annotations

@@ -77,6 +77,6 @@ def said_of(recorded: Mapping[str, Any]) -> str:
     """Say whom a fit learns from."""
     people = recorded["people"]
     return (
-        f"{people['train']:,} people to learn from, a third of them for the challenger; {people['validation']:,} decide "
-        f"when to stop, {people['test']:,} are held out"
+        f"{people['train']:,} people to learn from, a third of them for the challenger; {people['validation']:,} "
+        f"decide when to stop, {people['test']:,} are held out"
     )

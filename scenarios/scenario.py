@@ -290,6 +290,8 @@ class Scenario:
         if self.parameters is None:
             return None
         still = {name for name, parameter in self.provenance.items() if not parameter.moves}
+        if len(still) == len(self.provenance):
+            return None
         return replace(
             self.parameters, **{f.name: f.default for f in dataclass_fields(self.parameters) if f.name in still}
         )

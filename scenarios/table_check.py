@@ -34,7 +34,7 @@ class Parsed:
     Attributes:
         sheet: Where they come from.
         person: Whose row it is: place in the list of people, -1 if nobody's, (R,).
-        time: When, in the scenario's unit since the person's time 0, lag included, (R,); NaN without a time.
+        time: When, in the scenario's unit since the person's time 0, (R,); NaN without a time.
         until: When the person's follow-up ended, as in the row, (R,); NaN if nobody said.
         values: The declared columns that stand in it, each (R,).
     """
@@ -200,12 +200,12 @@ def _clock(spec: TableSpec, sheet: Sheet) -> tuple[Floats, Floats]:
     source, nothing = sheet.source, np.full(len(sheet.frame), np.nan)
     if source.time is None:
         return nothing, nothing
-    time = sheet.times(source.time, spec.dt_unit) + source.lag
+    time = sheet.times(source.time, spec.dt_unit)
     empty = sheet.frame[source.time].isna().to_numpy()
     if source.format != "meds":
         sheet.say(source.time, empty, "empty", f"a time in {spec.dt_unit}")
     if source.dates is None:
-        sheet.say(source.time, time < source.lag, "{}", f"0 {spec.dt_unit} or later, since the person's time 0")
+        sheet.say(source.time, time < 0.0, "{}", f"0 {spec.dt_unit} or later, since the person's time 0")
     if source.until is None:
         return time, nothing
     if isinstance(source.until, str) and source.until in sheet.frame.columns:
@@ -251,7 +251,7 @@ def _check_rows(spec: TableSpec, p: Parsed, columns: list[Column], labels: NDArr
             back = same & (p.time[order][1:] < p.time[order][:-1])
             sheet.say(source.time, order[1:][back], "earlier than the person's row before", "sorted times")
         with np.errstate(invalid="ignore"):
-            sheet.say(source.time, there & (p.time - source.lag > p.until), "after the end of follow-up", "none there")
+            sheet.say(source.time, there & (p.time > p.until), "after the end of follow-up", "none there")
         _check_same_course(p, [c.name for c in columns if c.role in ("variable", "intervention")], labels)
     for column in columns:
         values = p.values[column.name]
@@ -263,7 +263,7 @@ def _check_rows(spec: TableSpec, p: Parsed, columns: list[Column], labels: NDArr
             np.maximum.at(high, p.person[there], values[there])
             changing = there & (low < high)[p.person]
             sheet.say(column.column, changing, "changes within a person: {}", "one value per person, in all rows")
-        if column.role == "intervention" and source.rows == "visits":
+        if column.role == "intervention" and source.rows == "visits" and source.format != "meds":
             sheet.say(column.column, known & np.isnan(values), "not known", "what was given from this row on")
         if column.role == "variable" and len(values) and not np.isfinite(values).any():
             sheet.say(column.column, None, "empty in every row", "at least some values; else leave it out")

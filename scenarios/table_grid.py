@@ -34,16 +34,17 @@ class _Grid:
         for p in tables.parsed:
             if p.sheet.source.time is None:
                 continue
-            np.maximum.at(last, p.person, np.nan_to_num(self.steps(p), nan=-1.0))
+            np.maximum.at(last, p.person, np.nan_to_num(self.steps(p, p.sheet.source.lag), nan=-1.0))
             if np.isfinite(p.until).any():
                 np.maximum.at(end, p.person, np.nan_to_num(self.until(p), nan=-1.0))
         self.ended = self._events()  # (P,), infinite for whoever had none
-        self.length = np.maximum(np.maximum(end, last), 0.0)
-        self.length = np.where(np.isfinite(self.ended), np.maximum(self.ended, last), self.length).astype(np.int64)
+        # Follow-up ends when it was said to, whatever becomes known later.
+        self.length = np.maximum(np.where(end >= 0.0, end, last), 0.0)
+        self.length = np.where(np.isfinite(self.ended), self.ended, self.length).astype(np.int64)
 
-    def steps(self, p: Parsed) -> Floats:
-        """Return the step of each row, (R,)."""
-        time = p.time / self.dt
+    def steps(self, p: Parsed, lag: float = 0.0) -> Floats:
+        """Return the step of each row, (R,): of a value, that at which it becomes known."""
+        time = (p.time + lag) / self.dt
         if p.sheet.source.rows == "events":
             return np.asarray(np.maximum(np.ceil(time - TOLERANCE), 0.0))
         return np.asarray(np.rint(time))
@@ -65,7 +66,8 @@ class _Grid:
 
     def block(self, column: Column, p: Parsed, steps: int) -> Floats:
         """Return a column on the grid, (P, steps + 1), NaN where nothing was said."""
-        step, values = self.steps(p), p.values[column.name]
+        lag = p.sheet.source.lag if column.role == "variable" else 0.0
+        step, values = self.steps(p, lag), p.values[column.name]
         width = steps + 1
         there = np.flatnonzero(np.isfinite(values) & np.isfinite(step) & (step <= steps))
         order = there[np.lexsort((p.time[there], p.person[there]))]

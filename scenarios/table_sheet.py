@@ -59,7 +59,8 @@ class Sheet:
         if "{}" in found:
             cells = self.frame[column].iloc[rows[:1000]]
             found = found.format(shown(list(cells)))
-        self.problems.append(Problem(self.source.name, column, found, allowed, rows.astype(np.int64) + self.offset))
+        numbers = np.sort(rows.astype(np.int64)) + self.offset
+        self.problems.append(Problem(self.source.name, column, found, allowed, numbers))
 
     def numbers(self, column: Column) -> Floats:
         """Return a declared column as numbers, NaN where the cell is empty; whatever cannot be is told."""

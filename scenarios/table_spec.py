@@ -185,10 +185,7 @@ def read_spec(spec: Path | str | Section) -> TableSpec:
     place = None
     if not isinstance(spec, Mapping):
         place = Path(spec).resolve()
-        try:
-            spec = tomllib.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SpecError(f"table spec {place} cannot be read ({error}); allowed: a TOML file.") from error
+        spec = _toml(place)
     missing = [key for key in REQUIRED if key not in spec]
     if missing:
         raise SpecError(f"table spec {place or ''} lacks {', '.join(missing)}; write them above the first section.")
@@ -205,6 +202,29 @@ def read_spec(spec: Path | str | Section) -> TableSpec:
         interventions.append(Intervention(name, **_only(keys, _OF_INTERVENTION)))
     about = {key: value for key, value in spec.items() if key not in SECTIONS}
     return TableSpec(place, sources, tuple(columns), tuple(interventions), about)
+
+
+def _toml(place: Path, met: tuple[Path, ...] = ()) -> Section:
+    """Read a TOML file and, beneath it, the one that it ``extends``."""
+    try:
+        found = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"table spec {place} cannot be read ({error}); allowed: a TOML file.") from error
+    below = found.pop("extends", None)
+    if below is None:
+        return found
+    path = place.parent / str(below)
+    if path in met:
+        raise SpecError(f"table spec {place}: extends leads back to {path}; allowed: a file that does not.")
+    return _merged(_toml(path, (*met, path)), found)
+
+
+def _merged(below: Section, above: Section) -> Section:
+    both = {
+        key: _merged(below[key], value) if isinstance(below.get(key), Mapping) and isinstance(value, Mapping) else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
 
 
 def _source(name: str, section: Section) -> Source:
