@@ -54,6 +54,6 @@ def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | 
             from twingym.twins.assumed import AssumedDynamics
 
             effects = {name: scenario.assumed.get(name, {}) for name in scenario.recorded.never_varied}
-            return AssumedDynamics(model.dynamics(), model.spec, effects)
+            return AssumedDynamics(model, effects)
         return model.dynamics()
     raise unknown("dynamics", dynamics, NAMES)

@@ -76,8 +76,12 @@ class BgNbd:
 
 def fit_bgnbd(known: Customers) -> BgNbd:
     """Fit by maximum likelihood."""
+
+    def loss(logs: Floats) -> float:
+        return -BgNbd(*np.exp(logs)).log_likelihood(known) / len(known.frequency)
+
     found = minimize(
-        lambda logs: -BgNbd(*np.exp(logs)).log_likelihood(known) / len(known.frequency),
+        loss,
         np.zeros(4),
         method="Nelder-Mead",
         options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-10},

@@ -84,7 +84,7 @@ def unfold_recorded(
     luck = np.repeat(np.arange(1, samples + 1), count)
     state = dynamics.take(state, rows)
     ended = np.zeros(len(rows), dtype=bool)
-    found = np.empty((samples, count, steps, len(scenario.variables)), dtype=np.float32)
+    found = np.empty((samples, count, steps, len(scenario.variables)), dtype=np.float64)
     for t in range(steps):
         noise = uniforms(seed, courses.ids[rows], luck, Stream.DYNAMICS, t + 1, dynamics.noise_width)
         now = np.minimum(task.stop[rows] + t, courses.delivered.shape[1] - 1)
@@ -119,7 +119,7 @@ def held_out(scenario: Scenario, model: TwinModel, split: Split = "test", sample
     for name in plan.variables:
         column = [v.name for v in scenario.variables].index(name)
         truth = task.truth(column, longest, plan.total)
-        mine = futures[..., column].astype(np.float64)
+        mine = futures[..., column]
         mine = mine.cumsum(axis=2) if plan.total else mine
         simple = SimpleForecasts(scenario, scenario.variables[column], train, longest, plan.total)
         theirs = simple.make(task.courses, task.stop)
@@ -200,7 +200,7 @@ def _group(score: Floats, inside: Floats, person: NDArray[np.intp], here: NDArra
 def by_person(values: Floats, person: NDArray[np.intp]) -> Floats:
     """Sum up what belongs to each person."""
     _, place = np.unique(person, return_inverse=True)
-    return np.bincount(place, values)
+    return np.asarray(np.bincount(place, values), dtype=np.float64)
 
 
 def clustered(values: Floats, person: NDArray[np.intp], resamples: int = 1000) -> tuple[float, float, float]:
@@ -216,7 +216,7 @@ def _happened(
     task: Task, futures: Floats, column: int, train: Courses, horizons: Mapping[str, tuple[int, int]]
 ) -> dict[str, Any]:
     """Score chances that an event has happened by the end of each horizon, of people whose state then is known."""
-    found = {}
+    found: dict[str, Any] = {}
     over = np.nancumsum(np.nan_to_num(futures), axis=2) > 0  # (S, N, H)
     for label, (_, last) in horizons.items():
         event = _by(task.courses, column, task.stop, last)

@@ -194,7 +194,8 @@ def recorded_page(content: Mapping[str, Any]) -> str:
         "minus the ratio of CRPS, with 95 % intervals over people; below 0 the simple forecast was better.",
     ]
     for variable, horizons in report["variables"].items():
-        rows, simple = [], []
+        rows: list[tuple[str, ...]] = []
+        simple: list[str] = []
         for label, found in horizons.items():
             if not found["points"]:
                 rows.append((label, "0", "", *("" for _ in simple), ""))

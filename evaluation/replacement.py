@@ -79,7 +79,7 @@ def worse_on_recorded(scenario: Scenario, old: TwinModel, new: TwinModel) -> lis
     for name in plan.variables:
         column = [v.name for v in scenario.variables].index(name)
         truth = task.truth(column, longest, plan.total)
-        drawn = [f[..., column].astype(np.float64) for f in futures]
+        drawn = [f[..., column] for f in futures]
         drawn = [f.cumsum(axis=2) if plan.total else f for f in drawn]
         for label, span in plan.horizons.items():
             places = [scored_places(f, truth, span, plan.total) for f in drawn]

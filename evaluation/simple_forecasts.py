@@ -168,7 +168,7 @@ class RandomEffects:
         later = np.stack([np.ones_like(time), time], axis=2)  # (N, H, 2)
         mean = (traits @ self.fixed[:-1])[:, None] + self.fixed[-1] * time + np.einsum("nhi,ni->nh", later, b)
         variance = np.einsum("nhi,nij,nhj->nh", later, v, later) + self.noise
-        return mean, np.sqrt(variance)
+        return mean, np.asarray(np.sqrt(variance), dtype=np.float64)
 
 
 TIME = 0.1  # of a step: slopes then are of the size of intercepts

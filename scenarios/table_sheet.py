@@ -117,7 +117,7 @@ class Sheet:
         stamps = pd.to_datetime(self.frame[name].astype(str), format=form, errors="coerce")
         self.say(name, self.frame[name].notna().to_numpy() & stamps.isna().to_numpy(), "{}", f"a date as {form}")
         since = (stamps - pd.Timestamp("1970-01-01")).dt.total_seconds()
-        return np.asarray(since.to_numpy(np.float64)) / seconds_of(unit)
+        return np.asarray(since.to_numpy(np.float64) / seconds_of(unit), dtype=np.float64)
 
     def instant(self, said: str | float, unit: str) -> float:
         """Return a time that the spec says, as :meth:`times` would.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.dynamics import State
 from twingym.twins.errors import DynamicsError
+from twingym.twins.model import TwinModel
 from twingym.twins.scales import Floats
-from twingym.twins.spec import TwinSpec
 
 # Intervention -> number of its level -> variable -> what it adds to the log rate.
 Effects = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -37,13 +36,14 @@ class AssumedDynamics:
     would not buy is not made to, whoever is gone stays gone, and the model remembers what was added.
     """
 
-    def __init__(self, inner: Any, spec: TwinSpec, effects: Effects) -> None:
-        """Put effects on a twin model's dynamics.
+    def __init__(self, model: TwinModel, effects: Effects) -> None:
+        """Put effects on a twin model; interventions named without any move nobody.
 
         Raises:
             DynamicsError: If an effect is on something other than a count, or is no increase up to twofold.
         """
-        self.inner, self.heads = inner, inner.heads
+        spec, self.inner = model.spec, model.dynamics()
+        self.heads, self._whole = self.inner.heads, model.dynamics(reveal=True)  # of a second draw, all is counted
         names = [v.name for v in spec.interventions]
         self._unknown = [names.index(name) for name in effects]
         self._effects: list[_Effect] = []
@@ -64,12 +64,11 @@ class AssumedDynamics:
                     column = columns.index(variable)
                     self._effects.append(_Effect(names.index(name), level, column, float(np.expm1(effect))))
         self._high = np.array([v.high for v in spec.variables])
-        self.noise_width = 2 * inner.noise_width + len(self._effects)
+        self.noise_width = 2 * self.inner.noise_width + len(self._effects)
 
     def initial(self, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[State, Floats]:
         """Begin a course for every person."""
-        found: tuple[State, Floats] = self.inner.initial(cohort, inputs, noise[:, : self.inner.noise_width])
-        return found
+        return self.inner.initial(cohort, inputs, noise[:, : self.inner.noise_width])
 
     def step(self, state: State, action: Floats, inputs: Floats, noise: Floats) -> tuple[State, Floats]:
         """Move everyone one time step."""
@@ -80,7 +79,7 @@ class AssumedDynamics:
         again: Floats | None = None
         if len(treated):
             other = self.inner.take(state, treated)
-            _, again = self.inner.step(other, alone[treated], inputs[treated], noise[treated, width : 2 * width])
+            _, again = self._whole.step(other, alone[treated], inputs[treated], noise[treated, width : 2 * width])
         state, observed = self.inner.step(state, alone, inputs, noise[:, :width])
         if again is None:
             return state, observed
@@ -97,9 +96,7 @@ class AssumedDynamics:
 
     def restart(self, state: State, rows: Rows, cohort: Cohort, inputs: Floats, noise: Floats) -> tuple[State, Floats]:
         """Begin new courses in ``rows``."""
-        width = self.inner.noise_width
-        found: tuple[State, Floats] = self.inner.restart(state, rows, cohort, inputs, noise[:, :width])
-        return found
+        return self.inner.restart(state, rows, cohort, inputs, noise[:, : self.inner.noise_width])
 
     def take(self, state: State, rows: Rows) -> State:
         """Return a copy of ``rows``, in that order."""
@@ -111,13 +108,11 @@ class AssumedDynamics:
 
     def disagreement(self, state: State) -> Floats:
         """Return how far the heads differed about the last step, shape (N,); none of them knows the effect."""
-        found: Floats = self.inner.disagreement(state)
-        return found
+        return self.inner.disagreement(state)
 
     def means(self, state: State) -> Floats:
         """Return what each head expected of the last step, left alone, shape (M, N, D)."""
-        found: Floats = self.inner.means(state)
-        return found
+        return self.inner.means(state)
 
     def bind(self, state: State, head: NDArray[np.intp]) -> State:
         """Bind people to other heads, shape (N,), from here on."""
