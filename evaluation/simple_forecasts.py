@@ -182,4 +182,4 @@ def _posterior(
     np.add.at(cross, row, z[:, :, None] * z[:, None, :])
     np.add.at(told, row, z * rest[:, None])
     v = np.linalg.inv(np.linalg.inv(between) + cross / noise)
-    return np.einsum("nij,nj->ni", v, told) / noise, v
+    return np.asarray(np.einsum("nij,nj->ni", v, told) / noise, dtype=np.float64), np.asarray(v, dtype=np.float64)

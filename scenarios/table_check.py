@@ -264,7 +264,10 @@ def _check_rows(spec: TableSpec, p: Parsed, columns: list[Column], labels: NDArr
             changing = there & (low < high)[p.person]
             sheet.say(column.column, changing, "changes within a person: {}", "one value per person, in all rows")
         if column.role == "intervention" and source.rows == "visits" and source.format != "meds":
-            sheet.say(column.column, known & np.isnan(values), "not known", "what was given from this row on")
+            # Nothing is given in steps after a person's last row.
+            follows = np.zeros(len(values), dtype=bool)
+            follows[order[:-1][same]] = True
+            sheet.say(column.column, follows & np.isnan(values), "not known", "what was given from this row on")
         if column.role == "variable" and len(values) and not np.isfinite(values).any():
             sheet.say(column.column, None, "empty in every row", "at least some values; else leave it out")
     if isinstance(source.until, str) and source.until in sheet.frame.columns:

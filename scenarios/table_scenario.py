@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # A cohort of some hundred people needs few parameters, seen often, and stops early.
 NETWORK = TransformerConfig(width=32, layers=2, attention_heads=4, head_width=8, ensemble=4, ensemble_width=32)
-FIT = FitConfig(epochs=40, batches=40, batch_tokens=1500, ema=0.98, patience=6, weight_decay=1e-2)
+FIT = FitConfig(epochs=10, batches=40, batch_tokens=1500, learning_rate=2e-3, ema=0.98, patience=4, weight_decay=1e-2)
 ABOUT = set(REQUIRED) | {"judged_horizon", "ending", "window", "about", "sources", "groups", "baseline", "behaviour"}
 ABOUT |= {"band", "reward", "constraints", "rules", "card", "fit", "network"}
 TERM = ("of", "weight", "above", "below", "is", "log", "constant")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.test_table_check import SPEC, clinic
+from tests.test_table_check import SPEC, clinic, refused_all
 
 from twingym.agents.trainer import train
 from twingym.envs import TwinVectorEnv
@@ -320,3 +320,35 @@ def test_what_is_decided_at_entry_stays_decided():
     assert [v.name for v in scenario.derived] == ["drug_given"]
     now = {"drug_given": np.array([0.0, 1.0, 2.0]), "glucose": np.zeros(3)}
     np.testing.assert_array_equal(hard.enforce(now, {"drug": np.array([1.0, 1.0, 0.0])})["drug"], [1.0, 0.0, 1.0])
+
+
+def test_several_sources_are_blended_with_their_own_masks_lags_and_provenance():
+    spec = copy.deepcopy(SPEC)
+    del spec["table"]
+    spec["tables"] = {
+        "clinic": {"person": "patient", "time": "year"},
+        "laboratory": {"person": "id", "time": "years", "lag": 0.5},
+    }
+    spec["variables"]["hba1c"] = {"unit": "%", "low": 3.0, "high": 20.0}
+    frame = clinic()
+    drawn = frame[frame["patient"] % 2 == 0].groupby("patient", as_index=False).first()
+    laboratory = drawn.assign(id=drawn["patient"], years=0.1, hba1c=7.5)[["id", "years", "hba1c"]]
+    recorded = from_table(spec, {"clinic": frame, "laboratory": laboratory}).recorded
+    courses, k = recorded.courses, 2
+    even = courses.ids % 2 == 0
+    assert (courses.observed[even, 1, k] == 7.5).all()  # drawn in step 0, known a step later
+    assert np.isnan(courses.observed[even, 0, k]).all()
+    assert np.isnan(courses.observed[~even][..., k]).all()
+    assert np.isfinite(courses.observed[:, 0, 0]).all()  # the clinic's own are there at once
+    found = recorded.provenance["hba1c"]
+    assert (found.table, found.file, found.column, found.lag, found.lag_unit) == (
+        "laboratory",
+        "DataFrame",
+        "hba1c",
+        0.5,
+        "years",
+    )
+    assert found.missing > recorded.provenance["glucose"].missing
+    laboratory.loc[3, "id"] = 999
+    error = refused_all(spec, {"clinic": frame, "laboratory": laboratory})
+    assert "laboratory, row 5, age: trait 'age' not known" in str(error)
