@@ -7,6 +7,7 @@ here: a dataset is named that lies on this machine.
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +26,9 @@ PERSON, TIME, REWARD, ENDED = "person", "time", "reward", "ended"
 
 def _minari() -> Any:
     try:
-        import minari
+        return import_module("minari")
     except ImportError as error:
         raise SpecError("Minari is not installed; `pip install twingym[minari]`.") from error
-    return minari
 
 
 def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metadata: Any) -> Any:
@@ -52,12 +52,11 @@ def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metada
     from gymnasium import spaces
 
     minari = _minari()
-    from minari.data_collector import EpisodeBuffer
-
+    buffer = import_module("minari.data_collector").EpisodeBuffer
     variables = {v.name: k for k, v in enumerate(scenario.variables) if v.seen_by("twin")}
     bounds = {v.name: v for v in scenario.variables}
     rewards = recorded_rewards(scenario, courses)
-    episodes = []
+    episodes: list[Any] = []
     for row, steps in enumerate(courses.length.tolist()):
         if steps == 0:
             continue  # Minari knows no episode without a step
@@ -68,7 +67,7 @@ def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metada
         infos = {PERSON: np.full(steps + 1, courses.ids[row])}
         infos |= {name: np.full(steps + 1, values[row]) for name, values in courses.traits.items()}
         episodes.append(
-            EpisodeBuffer(
+            buffer(
                 id=len(episodes),
                 observations={name: observed[:, k].astype(np.float32) for name, k in variables.items()},
                 actions=courses.delivered[row, :steps].astype(np.float32),
