@@ -28,6 +28,8 @@ from twingym.twins.scales import Floats
 SEED, SAMPLES = 20261, 100
 LEVEL = 0.9
 LEAST_GROUP = 20  # people; of fewer nothing is said
+MOST_PEOPLE = 2000  # who are forecast; with more, intervals are narrower than anybody needs
+AT_ONCE = 8192  # futures; more would not fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,10 @@ class Task:
         Raises:
             SpecError: If nobody did.
         """
-        courses, plan = recorded.courses.take(recorded.rows(split)), recorded.held_out
-        if plan.cut is not None:
-            stops = [plan.cut[recorded.rows(split)]]
-        else:
-            stops = [np.full(len(courses), origin) for origin in plan.origins]
+        rows, plan = recorded.rows(split)[:MOST_PEOPLE], recorded.held_out
+        courses = recorded.courses.take(rows)
+        origins = [np.full(len(courses), origin) for origin in plan.origins]
+        stops = origins if plan.cut is None else [plan.cut[rows]]
         row = np.concatenate([np.flatnonzero(courses.length > stop) for stop in stops])
         stop = np.concatenate([stop[courses.length > stop] for stop in stops])
         if len(row) == 0:
@@ -63,6 +64,11 @@ class Task:
                 f"card: nobody of the {split} split goes on beyond {plan.origins or 'the cut'}; begin earlier."
             )
         return cls(courses.take(row), stop.astype(np.int64), row)
+
+    def take(self, part: slice) -> Task:
+        """Return some of the forecasts."""
+        rows = np.arange(len(self.stop))[part]
+        return Task(self.courses.take(rows), self.stop[rows], self.person[rows])
 
     def truth(self, column: int, steps: int, total: bool) -> Floats:
         """Return what followed, (N, H), NaN where it was not measured or the course had ended."""
@@ -77,6 +83,15 @@ def unfold_recorded(
     scenario: Scenario, dynamics: Dynamics, task: Task, steps: int, samples: int = SAMPLES, seed: int = SEED
 ) -> Floats:
     """Draw futures under what was delivered, (S, N, H, V) in physical units; NaN once an event has ended one."""
+    size = max(1, AT_ONCE // samples)
+    parts = [
+        _unfold(scenario, dynamics, task.take(slice(first, first + size)), steps, samples, seed)
+        for first in range(0, len(task.stop), size)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _unfold(scenario: Scenario, dynamics: Dynamics, task: Task, steps: int, samples: int, seed: int) -> Floats:
     courses, count = task.courses, len(task.stop)
     events = [k for k, v in enumerate(scenario.variables) if v.kind == "event"]
     state = bring(scenario, dynamics, courses, task.stop, seed)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.held_out import Task, by_person, recorded_of, scored_places, unfold_recorded
+from twingym.evaluation.held_out import MOST_PEOPLE, Task, by_person, recorded_of, scored_places, unfold_recorded
 from twingym.evaluation.likelihood import gain, log_likelihood
 from twingym.evaluation.replay import record_beyond
 from twingym.evaluation.scores import crps, skill
@@ -68,7 +68,7 @@ def worse_on_recorded(scenario: Scenario, old: TwinModel, new: TwinModel) -> lis
     """
     recorded = recorded_of(scenario)
     plan, task = recorded.held_out, Task.of(recorded, "test")
-    test = recorded.known().take(recorded.rows("test"))
+    test = recorded.known().take(recorded.rows("test")[:MOST_PEOPLE])
     (before, counts), (after, _) = (log_likelihood(model, test) for model in (old, new))
     value, low, high = gain(after, before, counts)
     found = []

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.held_out import recorded_of
-from twingym.evaluation.recorded_card import recorded_card, recorded_page
+from twingym.evaluation.recorded_card import recorded_card
+from twingym.evaluation.recorded_page import recorded_page
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import WeightsError
 from twingym.twins.fit import fit_twin

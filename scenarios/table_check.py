@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twingym.scenarios.table_columns import find_columns, find_people_and_times
 from twingym.scenarios.table_meds import CODE
 from twingym.scenarios.table_problems import Problem, TableError
 from twingym.scenarios.table_sheet import Sheet, read_sheets
@@ -78,8 +78,8 @@ def check_tables(spec: TableSpec, frames: Mapping[str, pd.DataFrame] | None = No
     """
     sheets = read_sheets(spec, frames or {})
     problems: list[Problem] = []
-    homes = _homes(spec, sheets, problems)
-    _people_and_times(spec, sheets)
+    homes = find_columns(spec, sheets, problems)
+    find_people_and_times(sheets)
     if problems or any(sheet.problems for sheet in sheets):
         # Without its columns a table says nothing more.
         raise TableError([*problems, *(p for sheet in sheets for p in sheet.problems)])
@@ -118,60 +118,6 @@ def numbers_of(labels: NDArray[np.object_]) -> Ids:
         open_rows = np.setdiff1d(np.arange(len(text)), order[first])  # who shares a number with somebody earlier
         attempt += 1
     return ids
-
-
-# -- columns -------------------------------------------------------------------------------------------------------
-
-
-def _homes(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) -> dict[str, list[Column]]:
-    """Return which declared columns stand in which table; tell what is missing, and what nobody declared."""
-    homes: dict[str, list[Column]] = {sheet.source.name: [] for sheet in sheets}
-    for column in spec.columns:
-        if not column.recorded or (column.counts and column.column == column.name):
-            column_homes = [s for s in sheets if s.source.rows == "events"] if column.recorded else []
-        else:
-            column_homes = [
-                s for s in sheets if column.table in ("", s.source.name) and column.column in s.frame.columns
-            ]
-        if len(column_homes) > 1:
-            names = ", ".join(s.source.name for s in column_homes)
-            problems.append(
-                Problem(names, column.column, "in several tables", f"one; say table = NAME for {column.name!r}")
-            )
-        elif column_homes:
-            homes[column_homes[0].source.name].append(column)
-        elif column.recorded:
-            there = sorted({str(name) for s in sheets for name in s.frame.columns})
-            near = get_close_matches(column.column, there, n=1, cutoff=0.4)
-            guess = f"; did you mean {near[0]!r}" if near else ""
-            unit = f" ({column.variable.unit})" if column.variable.unit else ""
-            where = column.table or ", ".join(homes)
-            found = "no rows with this code" if CODE in there else "missing"
-            problems.append(Problem(where, column.column, found, f"a column for {column.name!r}{unit}{guess}"))
-    for sheet in sheets:
-        source = sheet.source
-        named = {source.person, source.time, source.until, CODE, *source.ignore}
-        named |= {c.column for c in spec.columns if c.table in ("", source.name)}
-        for name in sheet.frame.columns:
-            if name not in named:
-                near = get_close_matches(str(name), [c.column for c in spec.columns], n=1, cutoff=0.6)
-                guess = f" (is it {near[0]!r}?)" if near else ""
-                sheet.say(str(name), None, "an unknown column", f"those the spec declares{guess}, or list it in ignore")
-        if len(sheet.frame) == 0:
-            sheet.say("", None, "no rows", "at least one for each person")
-    return homes
-
-
-def _people_and_times(spec: TableSpec, sheets: list[Sheet]) -> None:
-    for sheet in sheets:
-        source, columns = sheet.source, sheet.frame.columns
-        needed = [source.person, source.time, source.until if isinstance(source.until, str) else None]
-        for name in needed:
-            dated = name == source.until and source.dates is not None  # a date rather than a column
-            if name is not None and name not in columns and not dated:
-                near = get_close_matches(name, [str(c) for c in columns], n=1, cutoff=0.4)
-                guess = f"; did you mean {near[0]!r}" if near else ""
-                sheet.say(name, None, "missing", f"the column that the spec names{guess}")
 
 
 # -- people and times ----------------------------------------------------------------------------------------------
