@@ -183,15 +183,15 @@ def _constraints(spec: TableSpec, section: Section, entry: AtEntry) -> tuple[Con
 def _rules(spec: TableSpec, section: Section) -> dict[str, Rule]:
     """Return the declared rules or, without any, one for each level (or for nothing and the most) of everything."""
     found = {}
+    nothing = {i.name: 0.0 if i.categorical else i.low for i in spec.interventions}
     for name, keys in section.items():
         where = f"rules.{name}"
         check_keys(where, keys, ("give", "when", "otherwise", "about"))
         when = _term(spec, f"{where}.when", keys["when"]) if "when" in keys else None
-        give = Give(_amounts(spec, where, keys.get("give", {})), when, _amounts(spec, where, keys.get("otherwise", {})))
-        found[name] = Rule(give, about=keys.get("about", ""))
+        give, otherwise = ({**nothing, **_amounts(spec, where, keys.get(part, {}))} for part in ("give", "otherwise"))
+        found[name] = Rule(Give(give, when, otherwise), about=keys.get("about", ""))
     if found:
         return found
-    nothing = {i.name: i.low if not i.categorical else 0.0 for i in spec.interventions}
     for i in spec.interventions:
         amounts = enumerate(i.levels) if i.categorical else ((i.low, "least"), (i.high, "most"))
         for amount, label in amounts:

@@ -18,11 +18,11 @@ from twingym.evaluation import compare
 from twingym.evaluation.model_card import CARD, PAGE, read_card
 from twingym.experiments.cli import main
 from twingym.experiments.judging import Bench
-from twingym.scenarios import from_table, get
+from twingym.scenarios import Step, Values, from_table, get
 from twingym.scenarios.table_check import check_tables
 from twingym.scenarios.table_spec import read_spec
 from twingym.twins import people, split_of
-from twingym.twins.errors import CohortError, SpecError
+from twingym.twins.errors import CohortError, SpecError, UnknownNameError
 from twingym.twins.model import digest
 
 TOML = """
@@ -352,3 +352,27 @@ def test_several_sources_are_blended_with_their_own_masks_lags_and_provenance():
     laboratory.loc[3, "id"] = 999
     error = refused_all(spec, {"clinic": frame, "laboratory": laboratory})
     assert "laboratory, row 5, age: trait 'age' not known" in str(error)
+
+
+def test_rules_costs_and_rewards_are_stated_without_code():
+    spec = copy.deepcopy(SPEC)
+    spec["rules"] = {
+        "if_high": {"give": {"drug": "metformin"}, "when": {"of": "glucose", "above": 130.0}},
+        "never": {"give": {"drug": "none"}},
+    }
+    spec["reward"] = [
+        {"constant": 0.5},
+        {"of": "drug", "is": "metformin", "weight": -2.0},
+        {"of": "glucose", "log": True},
+    ]
+    scenario = from_table(spec, clinic())
+    now = Values({"glucose": np.array([120.0, 140.0, np.nan])})
+    np.testing.assert_array_equal(scenario.rule("if_high").act(now, {}, {})["drug"], [0.0, 1.0, 0.0])
+    step = Step(now, Values({"drug": np.array([0.0, 1.0, 0.0])}), now)
+    np.testing.assert_allclose(scenario.reward(step), [0.5 + np.log(120.0), -1.5 + np.log(140.0), 0.5])
+    np.testing.assert_array_equal(
+        scenario.primary.cost(Step(now, {}, Values({"glucose": np.array([60.0, 80.0])}))), [1, 0]
+    )
+    spec["rules"]["never"]["give"]["drug"] = "nothing"
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'none'|Known: metformin, none"):
+        from_table(spec, clinic())
