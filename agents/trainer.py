@@ -29,6 +29,7 @@ from twingym.envs.dynamics import resolve
 from twingym.envs.readings import Readings
 from twingym.envs.sb3 import SB3VecEnv
 from twingym.envs.vector import TwinVectorEnv
+from twingym.scenarios.recorded import check_varied
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.dynamics import Dynamics, Uncertain
 from twingym.twins.errors import SpecError, WeightsError
@@ -99,9 +100,10 @@ def train(
 
     Raises:
         UnknownNameError: If an algorithm, hyperparameter or dynamics is unknown; suggests the nearest.
-        SpecError: If the algorithm cannot learn on these actions.
+        SpecError: If the algorithm cannot learn on these actions, or nobody can know what they do.
         WeightsError: If weights, or the checkpoint to go on from, are missing or corrupt.
     """
+    check_varied(scenario.recorded, scenario.assumed, scenario.id)
     chosen = algorithm(algo)
     asked = {"n_timesteps": n_timesteps, "n_envs": n_envs}
     settings = hyperparameters(

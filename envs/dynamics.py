@@ -16,6 +16,9 @@ CHALLENGER = "challenger"  # folder, beside the weights, of the second twin mode
 def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | None = None) -> Dynamics:
     """Return the dynamics of this name, or the object itself.
 
+    Interventions that nobody in a table was ever given do nothing but what the scenario assumes of them: a twin model
+    never met them, and what it would make of them is chance.
+
     Args:
         scenario: Whose people.
         dynamics: ``transformer``, ``reference``, ``challenger`` (another backbone, fitted on other people), or an
@@ -46,5 +49,11 @@ def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | 
 
         folder = Path(weights) if weights is not None else weights_folder(scenario)
         folder = folder / CHALLENGER if dynamics == CHALLENGER else folder
-        return TwinModel.load(folder, scenario.world_fingerprint()).dynamics()
+        model = TwinModel.load(folder, scenario.world_fingerprint())
+        if scenario.recorded is not None and scenario.recorded.never_varied:
+            from twingym.twins.assumed import AssumedDynamics
+
+            effects = {name: scenario.assumed.get(name, {}) for name in scenario.recorded.never_varied}
+            return AssumedDynamics(model, effects)
+        return model.dynamics()
     raise unknown("dynamics", dynamics, NAMES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twingym.evaluation.markdown import bounded, markdown_table
+
 PLOT = "card.png"
 QUICK_FORM = "Not computed: quick form."
 TOO_FEW = "too few people"
@@ -59,7 +61,7 @@ def _head(content: Block) -> list[str]:
 
 def _bars(rows: Sequence[Block]) -> str:
     cells = [(r["check"], f"{r['value']:.3g}", r["bar"], "yes" if r["cleared"] else "**no**") for r in rows]
-    return _table(("check", "value", "bar", "cleared"), cells)
+    return markdown_table(("check", "value", "bar", "cleared"), cells)
 
 
 def _forecast(block: Block, likelihood: Block) -> list[str]:
@@ -71,7 +73,7 @@ def _forecast(block: Block, likelihood: Block) -> list[str]:
     ]
     head = ("ahead", *(f"{score} {world}" for score in ("CRPS,", "RMSE,") for world in ("twin model", *worlds[1:])))
     likely = [
-        (name, _bounded(found["nll"]), "" if found["naive"] is None else f"{found['naive']:.3g}")
+        (name, bounded(found["nll"]), "" if found["naive"] is None else f"{found['naive']:.3g}")
         for name, found in likelihood.items()
     ]
     return [
@@ -79,10 +81,10 @@ def _forecast(block: Block, likelihood: Block) -> list[str]:
         f"How far off is what it says of {block['people']:,} people's future? CRPS scores whole distributions, RMSE "
         "their means; lower is better. Persistence repeats the last value. The oracle is the judge itself, which knows "
         "hidden states too: nobody can do better.",
-        _table(head, rows),
+        markdown_table(head, rows),
         "Negative log likelihood of every next observation, nats per value on the model's scale; the naive forecast is "
         "a Gaussian around the last value, or how often each level occurs.",
-        _table(("variable", "twin model", "naive"), likely),
+        markdown_table(("variable", "twin model", "naive"), likely),
     ]
 
 
@@ -90,11 +92,11 @@ def _effects(block: Block, step: str) -> list[str]:
     """Effects of changed doses."""
     measures = ("effect", "reference", "ratio", "correlation", "pehe")
     rows = [
-        (dose, *(_bounded(found[measure]) for measure in measures), f"{found['spread'][0]:.3g}")
+        (dose, *(bounded(found[measure]) for measure in measures), f"{found['spread'][0]:.3g}")
         for dose, found in block["doses"].items()
     ]
     first = [
-        (dose, *(_bounded(found["first_step"][measure]) for measure in ("effect", "reference", "pehe")))
+        (dose, *(bounded(found["first_step"][measure]) for measure in ("effect", "reference", "pehe")))
         for dose, found in block["doses"].items()
     ]
     outcomes = [(dose, f"{found['crps']:.3g}", f"{found['excess']:.2g}") for dose, found in block["outcomes"].items()]
@@ -105,25 +107,25 @@ def _effects(block: Block, step: str) -> list[str]:
         f"{block['samples']} futures per dose in each world. Correlation is over people; the error of a person's "
         "effect (PEHE, root mean square) is to be compared with the spread, which is how wrong the mean effect would "
         "be for each person. The chance of finitely many futures is taken off.",
-        _table(head, rows),
+        markdown_table(head, rows),
         f"The same after one step of {step}:",
-        _table(("dose", "effect", "judge's", "error of a person's"), first),
+        markdown_table(("dose", "effect", "judge's", "error of a person's"), first),
         "Outcomes under each dose: CRPS of the twin model's futures for the judge's, and how much of that is beyond "
         "what the judge's own futures score. The judge knows hidden states, so some of it is left to any model.",
-        _table(("dose", "CRPS", "of which excess"), outcomes),
+        markdown_table(("dose", "CRPS", "of which excess"), outcomes),
     ]
 
 
 def _curve(block: Block) -> list[str]:
     """Outcomes by factor on all doses."""
     rows = [
-        (factor, f"{point['twin']:.4g}", f"{point['reference']:.4g}", _bounded(point["difference"]))
+        (factor, f"{point['twin']:.4g}", f"{point['reference']:.4g}", bounded(point["difference"]))
         for factor, point in block["curve"].items()
     ]
     return [
         f"Everything that was scheduled, times a factor, for {block['people']:,} people. The twin model orders the "
         f"factors as the judge does at Kendall's tau {block['tau']:.2g}, over {block['pairs']} pairs that differ.",
-        _table(("factor", "twin model", "judge", "difference"), rows),
+        markdown_table(("factor", "twin model", "judge", "difference"), rows),
     ]
 
 
@@ -139,7 +141,7 @@ def _paths(block: Block) -> list[str]:
         ):
             found = event[measure]
             rows.append(
-                (label, told, f"{found['twin']:.3g}", f"{found['reference']:.3g}", _bounded(found["difference"]))
+                (label, told, f"{found['twin']:.3g}", f"{found['reference']:.3g}", bounded(found["difference"]))
             )
         run = event["run"]
         mine, theirs, apart = (
@@ -149,7 +151,7 @@ def _paths(block: Block) -> list[str]:
     return [
         f"What do {block['people']:,} people meet in the {block['steps']} steps after the same past? Courses that "
         "jitter more cross a threshold more often, even if each step alone is right. The distance is Wasserstein's.",
-        _table(("event", "measure", "twin model", "judge", "difference"), rows),
+        markdown_table(("event", "measure", "twin model", "judge", "difference"), rows),
     ]
 
 
@@ -184,11 +186,11 @@ def _calibration(block: Block, variable: str) -> list[str]:
         f"{block['people']:,} people, {block['samples']} futures each. For {variable}: coverage by level, Kolmogorov's "
         "distance of the ranks from uniform, the variance of futures over that of what happened, and the energy score "
         "of all variables together, in standard deviations.",
-        _table(("steps ahead", "CRPS", *named, "KS", "variance ratio", "energy score"), rows),
+        markdown_table(("steps ahead", "CRPS", *named, "KS", "variance ratio", "energy score"), rows),
         "Where each variable is furthest from its level:",
-        _table(("variable", "level", "steps ahead", "coverage"), others),
+        markdown_table(("variable", "level", "steps ahead", "coverage"), others),
         f"### Groups: {variable}",
-        _table(("trait", "group", "people", "worst level", "steps ahead", "coverage"), groups),
+        markdown_table(("trait", "group", "people", "worst level", "steps ahead", "coverage"), groups),
         *_recalibrated(block["recalibration"]),
     ]
 
@@ -208,7 +210,7 @@ def _recalibrated(block: Block | None) -> list[str]:
         "### Recalibration",
         "What bending the forecasts to what held true for validation people would gain: CRPS, and before to after, the "
         "worst distance of coverage from its level and the mean distance of ranks from uniform. Near nothing is good.",
-        _table(("steps ahead", "gain in CRPS", "coverage", "ranks"), rows),
+        markdown_table(("steps ahead", "gain in CRPS", "coverage", "ranks"), rows),
     ]
 
 
@@ -230,7 +232,7 @@ def _policies(block: Block) -> list[str]:
         f"Would it choose the same policy? Kendall's tau {block['tau']:.2g} over {block['pairs']} pairs that the judge "
         f"tells apart, {block['close_pairs']} of them close; who follows the twin model loses {block['regret']:.1%} of "
         "the range.",
-        _table(("policy", "twin model", "judge", "standard error"), rows),
+        markdown_table(("policy", "twin model", "judge", "standard error"), rows),
     ]
 
 
@@ -241,7 +243,7 @@ def _fairness(block: Block, groups: Block) -> list[str]:
         return TOO_FEW if gap is None else f"{gap['gap']:.3g} at {gap['steps']}"
 
     def valued(gap: Block | None) -> str:
-        return TOO_FEW if gap is None else f"{_bounded(gap['gap'])}, {gap['policy']}"
+        return TOO_FEW if gap is None else f"{bounded(gap['gap'])}, {gap['policy']}"
 
     worst = [
         (trait, told(found["crps"]), told(found["coverage"]), valued(found["value"])) for trait, found in block.items()
@@ -250,21 +252,21 @@ def _fairness(block: Block, groups: Block) -> list[str]:
         "Is it as good for everybody? Largest gaps between groups: of CRPS (a share of the smaller) and coverage of "
         "90 %, at so many steps ahead, and of the error of a policy's value. That gap is the largest of many, so it is "
         "above 0 by chance alone; the lower end of its interval is not.",
-        _table(("trait", "CRPS", "coverage", "value of a policy"), worst),
+        markdown_table(("trait", "CRPS", "coverage", "value of a policy"), worst),
     ]
     for trait, found in groups.items():
         levels = list(found["people"])
         rows = [
             (
                 policy,
-                *(_bounded(by_level[level]) for level in levels),
-                _bounded(found["gaps"][policy]) if found["gaps"] else TOO_FEW,
+                *(bounded(by_level[level]) for level in levels),
+                bounded(found["gaps"][policy]) if found["gaps"] else TOO_FEW,
             )
             for policy, by_level in found["errors"].items()
         ]
         parts += [
             f"Value on the twin model minus the judge's, by {trait}:",
-            _table(("policy", *(f"{level} ({found['people'][level]:,})" for level in levels), "gap"), rows),
+            markdown_table(("policy", *(f"{level} ({found['people'][level]:,})" for level in levels), "gap"), rows),
         ]
     return parts
 
@@ -275,7 +277,7 @@ def _shift(block: Block) -> list[str]:
     rows = [
         (
             name,
-            "" if found["error"] is None else _bounded(found["error"]),
+            "" if found["error"] is None else bounded(found["error"]),
             *("" if found[measure] is None else f"{found[measure]:.3g}" for measure in measures),
             *(f"{found[measure]:.3g}" for measure in ("ended", "ended_reference")),
         )
@@ -288,7 +290,7 @@ def _shift(block: Block) -> list[str]:
         "schedules the one under which the heads disagree most; adversarial: what a search on other people found to "
         f"put it furthest from the judge (factors {factors}). The error is that of a person's mean forecast, chance "
         "taken off.",
-        _table(
+        markdown_table(
             ("treatment", "error", "people", "CRPS", "coverage of 90 %", "bias", "ended", "ended on the judge"), rows
         ),
     ]
@@ -299,7 +301,7 @@ def _two_sample(block: Block) -> list[str]:
     measures = ("mmd", "p", "discriminative", "predictive", "autocorrelation", "cross_correlation")
     named = {"twin": "twin model", "positive": "reference, other people", "negative": "reference without memory"}
     rows = [
-        (told, *(_bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
+        (told, *(bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
         for name, told in named.items()
     ]
     return [
@@ -307,7 +309,7 @@ def _two_sample(block: Block) -> list[str]:
         f"{', '.join(block['channels'])}: squared maximum mean discrepancy and its p-value, accuracy of a classifier "
         "less one half, error of a forecaster that learned from these windows on the reference's, and errors of "
         "correlations. The first control must not be rejected, the second must be.",
-        _table(("windows of", "MMD²", *measures[1:]), rows),
+        markdown_table(("windows of", "MMD²", *measures[1:]), rows),
     ]
 
 
@@ -319,7 +321,7 @@ def _speed(block: Block) -> list[str]:
     ]
     return [
         "Steps of one person per CPU second, with everything that an episode needs, where this card was computed.",
-        _table(("people at a time", "twin model", "reference", "ratio"), rows),
+        markdown_table(("people at a time", "twin model", "reference", "ratio"), rows),
     ]
 
 
@@ -328,8 +330,8 @@ def exploited(block: Block) -> list[str]:
     rows = [
         (
             name,
-            *(_bounded(found[measure]) for measure in ("promised", "kept")),
-            _bounded(found["gap"]["return"]),
+            *(bounded(found[measure]) for measure in ("promised", "kept")),
+            bounded(found["gap"]["return"]),
             ", ".join(found["violations"]) or "none",
             ", ".join(n for n, limit in found["limits"].items() if limit["reference"]["verdict"] == "fail") or "none",
             " / ".join("unknown" if doubt is None else f"{doubt:.3g}" for doubt in found["disagreement"]),
@@ -342,16 +344,5 @@ def exploited(block: Block) -> list[str]:
         f"{block['people']:,} held-out people over {block['steps']:,} steps: gain over the baseline on the twin model "
         "and under the judge, the difference of returns, limits that are broken under the judge (and those that did "
         "not seem broken on the twin model), and disagreement of the heads on the agent's way / on the baseline's.",
-        _table(head, rows),
+        markdown_table(head, rows),
     ]
-
-
-def _bounded(interval: Sequence[float]) -> str:
-    """Write an estimate with its interval."""
-    value, low, high = interval
-    return f"{value:.3g} ({low:.3g} to {high:.3g})"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -62,13 +62,19 @@ def card(
     }
 
 
-def write_card(folder: Path, content: Mapping[str, Any]) -> Path:
-    """Write a card as JSON, as a page and as a picture, each atomically; returns the path of the JSON."""
+def write_card(folder: Path, content: Mapping[str, Any], text: str | None = None) -> Path:
+    """Write a card as JSON, as a page and as a picture, each atomically; returns the path of the JSON.
+
+    A page that is given as ``text`` has no picture.
+    """
     from twingym.evaluation.card_plot import picture
 
     path = folder / CARD
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False, default=float) + "\n").encode())
+    if text is not None:
+        write_atomically(folder / PAGE, text.encode())
+        return path
     content = read_card(folder)  # so that the page is that of the file, whatever JSON makes of a number
     write_atomically(folder / PAGE, page(content).encode())
     write_atomically(folder / PLOT, picture(content))

@@ -22,6 +22,7 @@ from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console, table
 from twingym.experiments.finished_blocks import FinishedBlocks
+from twingym.experiments.fit_recorded import judged_recorded
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import people
@@ -34,7 +35,7 @@ SCHOOL = "exploiting.unfinished"  # folder of the checkpoints of an agent that i
 
 @dataclass
 class Args:
-    """Compare a twin model with the reference and write its card."""
+    """Compare a twin model with its judge, or a table's with held-out people, and write its card."""
 
     env: str
     """Scenario id, or path of a scenario file."""
@@ -78,6 +79,11 @@ def run(args: Args) -> None:
     if (out / CARD).exists() and not args.replace:
         raise RunExistsError(f"{out / CARD} exists; pass --replace to write it again, or --out for another folder.")
     model, given = TwinModel.load(folder, scenario.world_fingerprint()), given_agents(args.agents, scenario)
+    if scenario.recorded is not None:
+        content, text = judged_recorded(scenario, model, folder, screen)
+        write_card(out, content, text)
+        screen.print(f"card: {out / PAGE}")
+        return
     finished = FinishedBlocks(out, depends_on(args, scenario, folder))
     school = out / SCHOOL
     if finished.found:

@@ -1,4 +1,4 @@
-"""`twingym fit`: record courses of the reference, fit the twin model to them, and say how far it can be trusted."""
+"""`twingym fit`: fit a twin model to courses of the reference or of a table, and say how far it can be trusted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rich.console import Console
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.model_card import CARD, read_card, withdraw_card, write_card
-from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill
+from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill, worse_on_recorded
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
+from twingym.experiments.fit_recorded import BACKBONE, fit_recorded, judged_recorded, lacks_challenger, said_of
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, Split, people
@@ -62,11 +63,12 @@ class Args:
     replace: bool = False
     """Replace weights that are there already."""
     challenger: Literal["gru", "mlp"] | None = None
-    """Fit a second judge instead: this backbone, on other people, into the folder's ``challenger``."""
+    """Fit a second judge instead: this backbone, on other people, into the folder's ``challenger``. On a table it is
+    fitted before the twin model, if there is none."""
     even_if_worse: bool = False
     """Replace them by a model that misses bars which the old one cleared, or forecasts clearly worse."""
     card: bool = True
-    """Compare the model with the reference afterwards and write its card."""
+    """Judge the model afterwards and write its card."""
 
 
 def fit(args: Args) -> TwinModel:
@@ -83,9 +85,44 @@ def fit(args: Args) -> TwinModel:
         raise RunExistsError(
             f"{folder} holds a twin model already; pass --replace to fit it again, or --out for another folder."
         )
+    config, previous = settings(args, scenario), standing(folder, scenario)
+    recorded = scenario.recorded
+    if recorded is not None and not args.challenger and lacks_challenger(folder):
+        fit(replace(args, challenger=BACKBONE))  # the card asks it
+    try:
+        if recorded is not None:
+            console.print(said_of(recorded.described()))
+            model = fit_recorded(scenario, config, folder, challenger=args.challenger, progress=True)
+        else:
+            model = fit_simulated(args, scenario, config, folder, console)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
+    content, text = None, None
+    if args.card and not args.challenger:
+        if recorded is not None:
+            content, text = judged_recorded(scenario, model, folder, console)
+        elif scenario.reference is not None and scenario.fidelity is not None:
+            content = judged(scenario, model, console)
+    against = [] if previous is None or args.even_if_worse else objections(scenario, previous, model, folder, content)
+    place = free_folder(folder / REFUSED) if against else folder
+    model.save(place)
+    if content is not None:
+        write_card(place, content, text)
+    elif withdraw_card(place):
+        console.print(f"removed: the card in {place}, which was that of the old model; `twingym card` writes another")
+    if against:
+        raise SpecError(
+            f"the new twin model stays out of {folder}: {'; '.join(against)}. It is kept in {place}; pass "
+            "--even-if-worse to replace the old one all the same."
+        )
+    console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
+    return model
+
+
+def fit_simulated(args: Args, scenario: Scenario, config: FitConfig, folder: Path, console: Console) -> TwinModel:
+    """Fit a twin model to courses of the reference, recorded as they are needed; it is not saved."""
     horizon = args.horizon or scenario.horizon * (1 if scenario.ending == "end" else 2)
     network = replace(scenario.network, backbone=args.challenger) if args.challenger else scenario.network
-    config, previous = settings(args, scenario), standing(folder, scenario)
     spec = scenario.twin_spec()
     rows, tokens = config.shape(horizon + 1, spec)
     per_epoch = config.batches * rows if tokens == horizon + 1 else 0  # new people, if any
@@ -105,26 +142,7 @@ def fit(args: Args) -> TwinModel:
     source = record(held_out if per_epoch else np.concatenate([learners, held_out]))
     with ThreadPoolExecutor(max_workers=1) as other:
         fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
-        try:
-            model = fit_twin(source, spec, folder, config, network, fresh=fresh, progress=True)
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {folder}") from stop
-    judgeable = scenario.reference is not None and scenario.fidelity is not None
-    content = judged(scenario, model, console) if args.card and judgeable and not args.challenger else None
-    against = [] if previous is None or args.even_if_worse else objections(scenario, previous, model, folder, content)
-    place = free_folder(folder / REFUSED) if against else folder
-    model.save(place)
-    if content is not None:
-        write_card(place, content)
-    elif withdraw_card(place):
-        console.print(f"removed: the card in {place}, which was that of the old model; `twingym card` writes another")
-    if against:
-        raise SpecError(
-            f"the new twin model stays out of {folder}: {'; '.join(against)}. It is kept in {place}; pass "
-            "--even-if-worse to replace the old one all the same."
-        )
-    console.print(f"weights: {folder} ({model.training['cpu_seconds']:.0f} CPU seconds)")
-    return model
+        return fit_twin(source, spec, folder, config, network, fresh=fresh, progress=True)
 
 
 def standing(folder: Path, scenario: Scenario) -> TwinModel | None:
@@ -139,6 +157,8 @@ def objections(
     scenario: Scenario, old: TwinModel, new: TwinModel, folder: Path, content: Mapping[str, Any] | None
 ) -> list[str]:
     """Return why a new model should not take the place of the old one in ``folder``; nothing can be said unjudged."""
+    if scenario.recorded is not None:
+        return worse_on_recorded(scenario, old, new)
     if scenario.reference is None or scenario.fidelity is None:
         return []
     found = clearly_worse(paired_skill(scenario, scenario.fidelity, old, new))

@@ -22,7 +22,7 @@ from twingym.evaluation.verdict import limit_of
 from twingym.experiments.board import Facts, write_board
 from twingym.experiments.console import VERDICT_STYLES, table
 from twingym.experiments.judging import Judged
-from twingym.experiments.run_dir import EVENTS, FIGURES, TABLES, RunDir
+from twingym.experiments.run_dir import EVENTS, FIGURES, TABLES, RunDir, assumptions
 from twingym.scenarios.scenario import Scenario
 
 CAVEAT = "The reference is itself a model; nothing here is for treatment decisions."
@@ -60,6 +60,8 @@ def report(
     summarise(comparison, judged, page)
     page.print(f"tables: {run.path / TABLES}   figures: {run.path / FIGURES}")
     page.print(f"side by side: tensorboard --logdir {events}", style="bold")
+    for effect in assumptions(scenario):
+        page.print(f"[bold]assumed, not learned:[/] {effect}")
     page.print(CAVEAT)
     return comparison
 

@@ -161,7 +161,16 @@ def describe(scenario: Scenario) -> dict[str, object]:
     origin = None if registry.ships(scenario.id) else registry.origin(scenario.id)
     if origin is not None:
         found |= {"scenario_file": str(origin), "scenario_sha256": sha256(origin)}
+    if scenario.recorded is not None:
+        found["tables"] = {p.file: p.sha256 for p in scenario.recorded.provenance.values()}
+    if scenario.assumed:
+        found["assumed"] = assumptions(scenario)
     return found
+
+
+def assumptions(scenario: Scenario) -> list[str]:
+    """Say which effects are taken for granted, in words."""
+    return [p.about for p in scenario.provenance.values()] if scenario.assumed else []
 
 
 def scenario_of(config: Mapping[str, Any]) -> Scenario:

@@ -11,6 +11,7 @@ from rich.table import Table
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console, table
 from twingym.scenarios import registry
+from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.scenario import Scenario
 
 
@@ -19,7 +20,7 @@ class Args:
     """Show one scenario."""
 
     env: Annotated[str, tyro.conf.Positional]
-    """Id of the scenario, or the path of its file."""
+    """Id of the scenario, or the path of its file or of its table's spec."""
 
 
 def run(args: Args) -> None:
@@ -37,6 +38,8 @@ def run(args: Args) -> None:
         page.print(f"[bold]group[/] {name}: {', '.join(levels)}  {scenario.variable(name).about}")
     if scenario.parameters is not None:
         page.print(parameters(scenario))
+    if scenario.recorded is not None:
+        page.print(sources(scenario.recorded))
     for source in scenario.sources:
         page.print(f"[bold]source[/] {source}")
 
@@ -114,6 +117,15 @@ def parameters(scenario: Scenario) -> Table:
             parameter.source,
             parameter.about,
         )
+    return found
+
+
+def sources(recorded: Recorded) -> Table:
+    """Return the table of where each quantity was recorded."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in recorded.described()["people"].items())
+    found = table(f"where it was recorded: {counts}", "name", "table", "file", "column", "lag", "missing")
+    for name, p in recorded.provenance.items():
+        found.add_row(name, p.table, p.file, p.column, f"{p.lag:g} {p.lag_unit}", f"{p.missing:.0%}")
     return found
 
 

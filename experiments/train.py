@@ -33,6 +33,7 @@ from twingym.experiments.reading_flags import ReadingArgs
 from twingym.experiments.report import report
 from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, MANIFEST, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
+from twingym.scenarios.recorded import check_varied
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.errors import SpecError
@@ -96,6 +97,7 @@ def run(args: Args) -> int:
         unchanged(args, scenario, folder)
     else:
         scenario = registry.get(args.env)
+        check_varied(scenario.recorded, scenario.assumed, scenario.id)
         if args.weights is None and (args.dynamics == TWIN or args.belief == "particles"):
             fit_if_missing(scenario, page)
         check(args, scenario)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from twingym.scenarios.scenario import Scenario as Scenario
     from twingym.scenarios.step import Step as Step
     from twingym.scenarios.step import Values as Values
+    from twingym.scenarios.table_problems import TableError as TableError
+    from twingym.scenarios.table_scenario import from_table as from_table
     from twingym.twins.variables import Variable as Variable
 
 # Loaded on first use, so that importing twingym stays cheap.
@@ -31,8 +33,10 @@ _WHERE = {
     "Rule": "rule",
     "Scenario": "scenario",
     "Step": "step",
+    "TableError": "table_problems",
     "Values": "step",
     "Variable": "twingym.twins.variables",
+    "from_table": "table_scenario",
     "get": "registry",
     "load": "registry",
     "names": "registry",

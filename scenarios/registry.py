@@ -135,7 +135,7 @@ def get(name: str | Path, **parameters: object) -> Scenario:
     """Return a scenario by id (with or without ``twingym/``), or from the path of a scenario file.
 
     Args:
-        name: ``Glucose-v0``, ``twingym/Glucose-v0`` or ``path/to/my_scenario.py``.
+        name: ``Glucose-v0``, ``twingym/Glucose-v0``, ``path/to/my_scenario.py``, or ``path/to/my_table.toml``.
         **parameters: Constants to vary; see :meth:`Scenario.vary`.
 
     Raises:
@@ -143,7 +143,7 @@ def get(name: str | Path, **parameters: object) -> Scenario:
         SpecError: If the file or package that declares it is broken; names it.
     """
     text = str(name)
-    if text.endswith(".py"):
+    if text.endswith((".py", ".toml")):
         return load(Path(text)).vary(**parameters)
     key = text.removeprefix("twingym/")
     entry = _known().get(key)
@@ -174,7 +174,7 @@ def _resolved(key: str, entry: Scenario | str | Plugin) -> Scenario:
 
 
 def load(path: Path) -> Scenario:
-    """Return the ``SCENARIO`` of a Python file and register it under its id.
+    """Return the ``SCENARIO`` of a Python file, or that of a table's spec, and register it under its id.
 
     The same file may be loaded again after it was edited.
 
@@ -185,7 +185,12 @@ def load(path: Path) -> Scenario:
     path = path.resolve()
     if not path.is_file():
         raise SpecError(f"scenario file {path} does not exist; give the path of a Python file that declares SCENARIO.")
-    scenario = _checked(getattr(_module_at(path), "SCENARIO", None), str(path))
+    if path.suffix == ".toml":
+        from twingym.scenarios.table_scenario import from_table
+
+        scenario = from_table(path)
+    else:
+        scenario = _checked(getattr(_module_at(path), "SCENARIO", None), str(path))
     taken = _known().get(scenario.id)
     elsewhere = taken is not None and origin(scenario.id) != path
     if taken is not None and elsewhere and not _same(scenario.id, taken, scenario):

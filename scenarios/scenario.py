@@ -17,6 +17,7 @@ from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
+from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, CohortSource, Ids
@@ -148,6 +149,9 @@ class Scenario:
         about: A paragraph for people.
         equations: The reference in Markdown, for its page in the documentation.
         versions: What is new in each version of the id, -v0 first.
+        recorded: The people of a table and their courses, where dynamics are learned from them alone.
+        assumed: Effects that no table tells of and that are taken for granted: intervention -> level -> variable -> log
+            rate.
     """
 
     id: str
@@ -190,6 +194,8 @@ class Scenario:
     about: str = ""
     equations: str = ""
     versions: tuple[str, ...] = ("The first.",)
+    recorded: Recorded | None = None
+    assumed: Mapping[str, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a scenario that contradicts itself; see ``scenarios/validation.py``.
@@ -312,6 +318,8 @@ class Scenario:
         if self.parameters is None:
             return None
         still = {name for name, parameter in self.provenance.items() if not parameter.moves}
+        if len(still) == len(self.provenance):
+            return None
         return replace(
             self.parameters, **{f.name: f.default for f in dataclass_fields(self.parameters) if f.name in still}
         )
@@ -329,8 +337,9 @@ _BELIEVED = {"guess_inputs"}
 _PROSE = {"about", "source", "sources", "equations", "versions", "units", "title", "provenance", "rebuild", "band"}
 _PROSE |= {"track", "fidelity"}
 # What was added to declarations since weights were first shipped counts where it is used.
-_SINCE = {"intermittent": False}
-_UNHASHED = _OF_THE_TWIN_MODEL | _BELIEVED | _PROSE
+_SINCE: dict[str, object] = {"intermittent": False, "assumed": {}}
+# Whoever is added to a table is another person of the same world.
+_UNHASHED = _OF_THE_TWIN_MODEL | _BELIEVED | _PROSE | {"recorded"}
 
 
 def _finite(value: object) -> bool:

@@ -58,13 +58,13 @@ class TransformerDynamics:
 
     The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
     per modelled variable, where counts are recurrent some for what is hidden, and one for each variable that may not be
-    measured. Only what is measured is said, and remembered. After an event nothing changes any more: no course goes on
-    from there, so nothing was learned of it.
+    measured. Only what is measured is remembered and, unless all is to be revealed, said. After an event nothing changes
+    any more: no course goes on from there, so nothing was learned of it.
     """
 
-    def __init__(self, network: TwinNetwork) -> None:
-        """Wrap a fitted network, which is put in evaluation mode."""
-        self.network = network.eval()
+    def __init__(self, network: TwinNetwork, reveal: bool = False) -> None:
+        """Wrap a fitted network, which is put in evaluation mode; ``reveal`` shows what was not measured too."""
+        self.network, self.reveal = network.eval(), reveal
         self.spec = network.spec
         intermittent = len(network.measurement.columns) if network.measurement else 0
         self.noise_width = 1 + network.noise_width + intermittent
@@ -259,7 +259,7 @@ class TransformerDynamics:
         if measurement is not None:
             present = measurement.sample(hidden, tokens, chances)
         state.seen = advance_seen(before, value, present, self.network.units, state.done)
-        shown = value if measurement is None else torch.where(present > 0, value, torch.nan)
+        shown = value if measurement is None or self.reveal else torch.where(present > 0, value, torch.nan)
         return self.spec.decode_values(shown[: state.count].double().numpy())
 
 

@@ -42,9 +42,9 @@ class TwinModel:
         """The declarations it belongs to."""
         return self.network.spec
 
-    def dynamics(self) -> TransformerDynamics:
-        """Return the model as dynamics that an environment can step."""
-        return TransformerDynamics(self.network)
+    def dynamics(self, reveal: bool = False) -> TransformerDynamics:
+        """Return the model as dynamics that an environment can step; ``reveal`` shows what nobody measures too."""
+        return TransformerDynamics(self.network, reveal)
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and description (JSON, with the weights' hash) into ``folder``, atomically."""

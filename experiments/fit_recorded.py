@@ -1,0 +1,83 @@
+"""`twingym fit` on a scenario from a table: a twin model and its challenger, on other people each, and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from twingym.envs.dynamics import CHALLENGER
+from twingym.evaluation.held_out import recorded_of
+from twingym.evaluation.recorded_card import recorded_card
+from twingym.evaluation.recorded_page import recorded_page
+from twingym.scenarios.scenario import Scenario
+from twingym.twins.errors import WeightsError
+from twingym.twins.fit import fit_twin
+from twingym.twins.fit_config import FitConfig
+from twingym.twins.model import WEIGHTS, TwinModel
+
+BACKBONE: Literal["gru"] = "gru"  # of challengers, where none is asked for
+
+
+def fit_recorded(
+    scenario: Scenario,
+    config: FitConfig | None = None,
+    folder: Path | None = None,
+    *,
+    challenger: str | None = None,
+    progress: bool = False,
+) -> TwinModel:
+    """Fit a twin model to the people of a table, or its challenger to others of them; saves nothing.
+
+    Args:
+        scenario: From a table.
+        config: How to train; as the scenario says if None.
+        folder: Where a checkpoint is kept after each epoch; None for none.
+        challenger: Backbone of a challenger; None for the twin model itself.
+        progress: Whether to show a bar.
+
+    Raises:
+        SpecError: If the scenario is not from a table.
+        WeightsError: If the folder holds a checkpoint of another fit.
+    """
+    recorded = recorded_of(scenario)
+    network = replace(scenario.network, backbone=challenger) if challenger else scenario.network
+    source = recorded.learners(challenger=challenger is not None)
+    model = fit_twin(source, scenario.twin_spec(), folder, config or scenario.fit, network, progress=progress)
+    tables = {p.table: p.sha256 for p in recorded.provenance.values()}
+    return TwinModel(model.network, {**model.training, "tables": tables})
+
+
+def judged_recorded(scenario: Scenario, model: TwinModel, folder: Path, console: Console) -> tuple[dict[str, Any], str]:
+    """Return the card of a model as JSON and as a page, and print its bars; a challenger in ``folder`` judges too."""
+    try:
+        challenger = TwinModel.load(folder / CHALLENGER, scenario.world_fingerprint())
+    except WeightsError:
+        challenger = None
+    with console.status("forecasting held-out people"):
+        content = recorded_card(scenario, model, challenger)
+    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model on {content['judge']}")
+    for row in content["bars"]:
+        table.add_row(row["check"], f"{row['value']:.3g}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
+    console.print(table)
+    for line in content["cannot"]:
+        console.print(f"[bold]can not support[/] {line}")
+    return content, recorded_page(content)
+
+
+def lacks_challenger(folder: Path) -> bool:
+    """Return whether no challenger lies beside the twin model of ``folder``."""
+    return not (folder / CHALLENGER / WEIGHTS).is_file()
+
+
+def said_of(recorded: Mapping[str, Any]) -> str:
+    """Say whom a fit learns from."""
+    people = recorded["people"]
+    return (
+        f"{people['train']:,} people to learn from, a third of them for the challenger; {people['validation']:,} "
+        f"decide when to stop, {people['test']:,} are held out"
+    )

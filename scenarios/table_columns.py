@@ -1,0 +1,63 @@
+"""Which declared column stands in which table, which is missing, and what did nobody declare?"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from twingym.scenarios.table_meds import CODE
+from twingym.scenarios.table_problems import Problem
+from twingym.scenarios.table_sheet import Sheet
+from twingym.scenarios.table_spec import Column, TableSpec
+
+
+def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) -> dict[str, list[Column]]:
+    """Return which declared columns stand in which table; tell what is missing, and what nobody declared."""
+    homes: dict[str, list[Column]] = {sheet.source.name: [] for sheet in sheets}
+    for column in spec.columns:
+        if not column.recorded or (column.counts and column.column == column.name):
+            column_homes = [s for s in sheets if s.source.rows == "events"] if column.recorded else []
+        else:
+            column_homes = [
+                s for s in sheets if column.table in ("", s.source.name) and column.column in s.frame.columns
+            ]
+        if len(column_homes) > 1:
+            names = ", ".join(s.source.name for s in column_homes)
+            problems.append(
+                Problem(names, column.column, "in several tables", f"one; say table = NAME for {column.name!r}")
+            )
+        elif column_homes:
+            homes[column_homes[0].source.name].append(column)
+        elif column.recorded:
+            there = sorted({str(name) for s in sheets for name in s.frame.columns})
+            near = get_close_matches(column.column, there, n=1, cutoff=0.4)
+            guess = f"; did you mean {near[0]!r}" if near else ""
+            unit = f" ({column.variable.unit})" if column.variable.unit else ""
+            where = column.table or ", ".join(homes)
+            found = "no rows with this code" if CODE in there else "missing"
+            problems.append(Problem(where, column.column, found, f"a column for {column.name!r}{unit}{guess}"))
+    for sheet in sheets:
+        source = sheet.source
+        named = {source.person, source.time, source.until, *source.ignore}
+        named |= {CODE} if source.format == "meds" else set()
+        named |= {c.column for c in spec.columns if c.table in ("", source.name)}
+        for name in sheet.frame.columns:
+            if name not in named:
+                near = get_close_matches(str(name), [c.column for c in spec.columns], n=1, cutoff=0.6)
+                guess = f" (is it {near[0]!r}?)" if near else ""
+                sheet.say(str(name), None, "an unknown column", f"those the spec declares{guess}, or list it in ignore")
+        if len(sheet.frame) == 0:
+            sheet.say("", None, "no rows", "at least one for each person")
+    return homes
+
+
+def find_people_and_times(sheets: list[Sheet]) -> None:
+    """Tell which columns of people and times a table lacks."""
+    for sheet in sheets:
+        source, columns = sheet.source, sheet.frame.columns
+        needed = [source.person, source.time, source.until if isinstance(source.until, str) else None]
+        for name in needed:
+            dated = name == source.until and source.dates is not None  # a date rather than a column
+            if name is not None and name not in columns and not dated:
+                near = get_close_matches(name, [str(c) for c in columns], n=1, cutoff=0.4)
+                guess = f"; did you mean {near[0]!r}" if near else ""
+                sheet.say(name, None, "missing", f"the column that the spec names{guess}")
