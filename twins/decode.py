@@ -58,8 +58,8 @@ class TransformerDynamics:
 
     The first uniform of each step is read at birth only, where it binds the person to an ensemble head; then comes one
     per modelled variable, where counts are recurrent some for what is hidden, and one for each variable that may not be
-    measured. Only what is measured is remembered and, unless all is to be revealed, said. After an event nothing changes
-    any more: no course goes on from there, so nothing was learned of it.
+    measured. Only what is measured is remembered and, unless all is to be revealed, said. After an event nothing
+    changes any more: no course goes on from there, so nothing was learned of it.
     """
 
     def __init__(self, network: TwinNetwork, reveal: bool = False) -> None:
