@@ -308,7 +308,8 @@ class Scenario:
         """Return a hash of what the dynamics depend on (not reward, limits or rules): whose twin model this is."""
         moving = self._moving()
         # What people do not move by may change declarations all the same: who may see a trait.
-        s = self if self.rebuild is None or _plain(moving) == _plain(self.parameters) else self.rebuild(moving)
+        same = moving is None or _plain(moving) == _plain(self.parameters)
+        s = self if same or self.rebuild is None else self.rebuild(moving)
         world = (s.id, s.dt, s.dt_unit, s.traits, s.variables, s.inputs, s.interventions)
         text = json.dumps(_plain((world, s.people, s.reference, moving)), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
