@@ -116,12 +116,14 @@ def test_a_model_that_learned_of_others_and_forgot_stays_out(nudge, tmp_path, ca
     assert "ahead" in " ".join(capsys.readouterr().err.split())  # by CRPS, or all of its futures end
     card = json.loads((tmp_path / "out" / "refit.json").read_text())
     assert card["verdict"] == "better"
-    assert set(card["skill_on_reference"]) == {"2 weeks", "4 weeks"}
+    assert set(card["skill_on_reference"]) == {"2 weeks ahead", "4 weeks ahead"}
     assert digest(nudge / "nudge_twin") == old
 
 
 def test_futures_that_end_where_courses_go_on_speak_against_a_model():
-    told = clearly_worse({"a week": (-inf, -inf, -inf), "a month": (nan, nan, nan), "a day": (-0.5, -0.6, -0.4)})
+    told = clearly_worse(
+        {"a week ahead": (-inf, -inf, -inf), "a month ahead": (nan, nan, nan), "a day ahead": (-0.5, -0.6, -0.4)}
+    )
     assert told == [
         "courses that go on a week ahead end in nearly all its futures",
         "its CRPS a day ahead is 50.0% higher (40.0% to 60.0%)",
