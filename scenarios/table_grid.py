@@ -30,16 +30,17 @@ class _Grid:
         self.tables, self.dt = tables, tables.spec.dt
         self.people = len(tables.people)
         self.merged = 0
-        end, last = np.full((2, self.people), -1.0)
+        end, last, told = np.full((3, self.people), -1.0)
         for p in tables.parsed:
             if p.sheet.source.time is None:
                 continue
-            np.maximum.at(last, p.person, np.nan_to_num(self.steps(p, p.sheet.source.lag), nan=-1.0))
+            np.maximum.at(last, p.person, np.nan_to_num(self.steps(p), nan=-1.0))
+            np.maximum.at(told, p.person, np.nan_to_num(self.steps(p, p.sheet.source.lag), nan=-1.0))
             if np.isfinite(p.until).any():
                 np.maximum.at(end, p.person, np.nan_to_num(self.until(p), nan=-1.0))
         self.ended = self._events()  # (P,), infinite for whoever had none
-        # Follow-up ends when it was said to, whatever becomes known later.
-        self.length = np.maximum(np.where(end >= 0.0, end, last), 0.0)
+        # Follow-up ends when it was said to, whatever becomes known later; but no visit is beyond it.
+        self.length = np.maximum(np.where(end >= 0.0, np.maximum(end, last), told), 0.0)
         self.length = np.where(np.isfinite(self.ended), self.ended, self.length).astype(np.int64)
 
     def steps(self, p: Parsed, lag: float = 0.0) -> Floats:
