@@ -258,7 +258,7 @@ def _named(scenario: Scenario, rule: str) -> str:
 
 
 def _number(value: object) -> str:
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str) or value is None:
         return str(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_number(v)}" for key, v in value.items())
