@@ -177,7 +177,7 @@ def test_missing_weights_are_named(tmp_path, capsys):
     assert "twingym fit" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", filter(ships, names()))
+@pytest.mark.parametrize("name", list(filter(ships, names())))
 def test_the_committed_page_is_that_of_the_committed_card(name):
     folder = weights_folder(get(name))
     assert (folder / PAGE).read_text(encoding="utf-8") == page(read_card(folder))
