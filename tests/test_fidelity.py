@@ -29,7 +29,7 @@ MISSED: dict[str, set[str]] = {
     "Sepsis-v0": {"largest error of return"},
 }
 # On other luck a fraction of a card's effort, and only what a bar looks at.
-EFFORT = Effort(branches=0.4, calibration_people=3000, recalibration_people=300, window_people=600)
+EFFORT = Effort(branches=0.2, doubt_samples=80, calibration_people=3000, recalibration_people=300, window_people=600)
 WITHOUT_BARS = ("likelihood", "fairness", "dose_response", "paths", "shift", "speed")
 
 
