@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.evaluation.replay import bring
-from twingym.evaluation.scores import central, crps, rank, skill
+from twingym.evaluation.scores import central, crps, rank, ratio, skill
 from twingym.evaluation.simple_forecasts import SimpleForecasts
 from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.scenario import Scenario
@@ -218,13 +218,9 @@ def by_person(values: Floats, person: NDArray[np.intp]) -> Floats:
     return np.asarray(np.bincount(place, values), dtype=np.float64)
 
 
-def clustered(values: Floats, person: NDArray[np.intp], resamples: int = 1000) -> tuple[float, float, float]:
+def clustered(values: Floats, person: NDArray[np.intp]) -> tuple[float, float, float]:
     """Return the mean of values (K,), several of them a person's, with its 95 % bootstrap interval over people."""
-    sums, counts = by_person(values, person), by_person(np.ones(len(values)), person)
-    random = np.random.default_rng(0)
-    weight = random.multinomial(len(sums), np.full(len(sums), 1.0 / len(sums)), size=resamples)
-    low, high = np.quantile((weight @ sums) / (weight @ counts), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
+    return ratio(by_person(values, person), by_person(np.ones(len(values)), person))
 
 
 def _happened(

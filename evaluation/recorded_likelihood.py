@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from twingym.evaluation.scores import ratio
 from twingym.twins.courses import Courses
 from twingym.twins.gate import crop, dataset, log_prob
 from twingym.twins.model import TwinModel
@@ -27,17 +28,12 @@ def log_likelihood(model: TwinModel, courses: Courses) -> tuple[Floats, Floats]:
     return torch.cat(sums).numpy(), torch.cat(counts).numpy()
 
 
-def gain(new: Floats, old: Floats, counts: Floats, resamples: int = 1000) -> tuple[float, float, float]:
+def gain(new: Floats, old: Floats, counts: Floats) -> tuple[float, float, float]:
     """Return by how many nats a value is more likely under one model than another, with its 95 % interval over people.
 
     Args:
         new: Log likelihood of each person, (N,).
         old: The same under the other model.
         counts: Values of each person, (N,).
-        resamples: Of the bootstrap.
     """
-    random = np.random.default_rng(0)
-    weight = random.multinomial(len(new), np.full(len(new), 1.0 / len(new)), size=resamples)
-    drawn = (weight @ (new - old)) / (weight @ counts)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float((new - old).sum() / counts.sum()), float(low), float(high)
+    return ratio(new - old, counts)

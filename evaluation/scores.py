@@ -112,11 +112,20 @@ def skill(score: Floats, baseline: Floats, seed: int = 0, resamples: int = 1000)
     Returns:
         Estimate, lower and upper end.
     """
+    value, low, high = ratio(score, baseline, seed, resamples)
+    return 1.0 - value, 1.0 - high, 1.0 - low
+
+
+def ratio(amounts: Floats, per: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
+    """Sum of amounts over the sum of what they are per, each (N,), with a 95 % bootstrap interval over people.
+
+    Returns:
+        Estimate, lower and upper end.
+    """
     random = np.random.default_rng(seed)
-    weight = random.multinomial(len(score), np.full(len(score), 1.0 / len(score)), size=resamples)
-    ratios = 1.0 - (weight @ score) / (weight @ baseline)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return float(1.0 - score.mean() / baseline.mean()), float(low), float(high)
+    weight = random.multinomial(len(amounts), np.full(len(amounts), 1.0 / len(amounts)), size=resamples)
+    low, high = np.quantile((weight @ amounts) / (weight @ per), [0.025, 0.975])
+    return float(amounts.sum() / per.sum()), float(low), float(high)
 
 
 def rank_correlation(a: Floats, b: Floats, seed: int = 0, resamples: int = 1000) -> tuple[float, float, float]:
