@@ -31,7 +31,7 @@ from twingym.evaluation.replacement import clearly_worse, paired_skill
 from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
 from twingym.experiments.judging import policy_of
-from twingym.experiments.run_dir import MANIFEST, RunDir, describe, free_path, plain, scenario_of, sha256
+from twingym.experiments.run_dir import RunDir, describe, free_path, plain, scenario_of, sha256
 from twingym.scenarios import registry
 from twingym.scenarios.course_table import read_courses
 from twingym.scenarios.scenario import Scenario
@@ -265,14 +265,7 @@ def stopped_run(path: Path) -> tuple[RunDir, Args]:
     Raises:
         SpecError: If it is no refit, or finished.
     """
-    folder = RunDir.open(path)
-    config = folder.config
-    if config.get("verb") != VERB:
-        raise SpecError(f"{path} was made by `twingym {config.get('verb')}`; only a refit can go on with refit.")
-    if (path / MANIFEST).exists():
-        raise SpecError(f"{path} is finished; begin another refit.")
-    kept = dict(config["args"])
-    kept |= {name: Path(kept[name]) for name in _PATHS if kept[name] is not None}
+    folder, kept = RunDir.stopped(path, VERB, "refit", _PATHS, "begin another refit")
     return folder, Args(**{**kept, "resume": None})
 
 

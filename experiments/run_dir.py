@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -71,6 +71,33 @@ class RunDir:
             guess = f" Did you mean {parent / near[0]}?" if near else ""
             raise SpecError(f"{path} is not a run: it holds no {CONFIG}.{guess} Runs are made by `twingym train`.")
         return cls(path)
+
+    @classmethod
+    def stopped(
+        cls, path: Path, verb: str, what: str, paths: Collection[str], instead: str
+    ) -> tuple[RunDir, dict[str, Any]]:
+        """Return a run that was stopped, and the arguments it was begun with.
+
+        Args:
+            path: Its folder.
+            verb: What made it.
+            what: What that is called.
+            paths: Names of the arguments that are paths.
+            instead: What to do where it is finished.
+
+        Raises:
+            SpecError: If something else made it, or it is finished.
+        """
+        folder = cls.open(path)
+        config = folder.config
+        if config.get("verb") != verb:
+            raise SpecError(f"{path} was made by `twingym {config.get('verb')}`; only a {what} can go on.")
+        if (path / MANIFEST).exists():
+            raise SpecError(f"{path} is finished; {instead}.")
+        kept: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in config["args"].items()
+        }
+        return folder, kept | {name: Path(kept[name]) for name in paths if kept[name] is not None}
 
     @property
     def config(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from twingym.experiments.console import console
 from twingym.experiments.judging import Bench, fit_if_missing
 from twingym.experiments.reading_flags import ReadingArgs
 from twingym.experiments.report import report
-from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, MANIFEST, RunDir, describe, free_path, plain, scenario_of
+from twingym.experiments.run_dir import CHECKPOINTS, EVENTS, RunDir, describe, free_path, plain, scenario_of
 from twingym.scenarios import registry
 from twingym.scenarios.recorded import check_varied
 from twingym.scenarios.scenario import Scenario
@@ -225,16 +225,8 @@ def stopped_run(path: Path) -> tuple[RunDir, Args]:
     Raises:
         SpecError: If it is no training, or finished.
     """
-    folder = RunDir.open(path)
-    config = folder.config
-    if config.get("verb") != VERB:
-        raise SpecError(f"{path} was made by `twingym {config.get('verb')}`; only a training can go on.")
-    if (path / MANIFEST).exists():
-        raise SpecError(f"{path} is finished; judge it with `twingym evaluate --run {path}`, or train a new run.")
-    kept: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in config["args"].items()
-    }
-    kept |= {name: Path(kept[name]) for name in _PATHS if kept[name] is not None}
+    instead = f"judge it with `twingym evaluate --run {path}`, or train a new run"
+    folder, kept = RunDir.stopped(path, VERB, "training", _PATHS, instead)
     return folder, replace(Args(**kept), resume=path)
 
 
