@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from twingym.envs import RulePolicy, TwinVectorEnv
-from twingym.scenarios import get, hovorka, names
+from twingym.scenarios import get, names
+from twingym.scenarios.glucose import hovorka
 from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel

@@ -20,9 +20,9 @@ from twingym.evaluation.courses import Courses
 from twingym.evaluation.episodes import counted
 from twingym.evaluation.rollout import Policy, Visit, check_numbers, play
 from twingym.evaluation.scores import crps
-from twingym.scenarios.course_table import read_courses
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.table.courses import read_courses
 from twingym.twins.courses import Courses as RecordedCourses
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError
@@ -44,7 +44,7 @@ def personalise(
 
     Args:
         scenario: A scenario, its id, or the path of its file.
-        history: Courses, or a table or CSV file of them; see ``scenarios/course_table.py``.
+        history: Courses, or a table or CSV file of them; see ``scenarios/table/courses.py``.
         dynamics: ``transformer``, or an object with ``observe``.
         weights: Folder of a twin model; the scenario's own if None.
 

@@ -33,8 +33,8 @@ from twingym.experiments.console import console
 from twingym.experiments.judging import policy_of
 from twingym.experiments.run_dir import RunDir, describe, free_path, plain, scenario_of, sha256
 from twingym.scenarios import registry
-from twingym.scenarios.course_table import read_courses
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.table.courses import read_courses
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Split, people
 from twingym.twins.courses import Courses

@@ -26,8 +26,8 @@ from twingym.experiments.console import console, table
 from twingym.experiments.judging import policy_of
 from twingym.experiments.run_dir import CONFIG, RunDir, describe, free_path, plain
 from twingym.scenarios import registry
-from twingym.scenarios.course_table import course_frame
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.table.courses import course_frame
 from twingym.twins.cohort import people
 from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import write_atomically

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from twingym.scenarios.scenario import Scenario as Scenario
     from twingym.scenarios.step import Step as Step
     from twingym.scenarios.step import Values as Values
-    from twingym.scenarios.table_problems import TableError as TableError
-    from twingym.scenarios.table_scenario import from_table as from_table
+    from twingym.scenarios.table.problems import TableError as TableError
+    from twingym.scenarios.table.scenario import from_table as from_table
     from twingym.twins.variables import Variable as Variable
 
 # Loaded on first use, so that importing twingym stays cheap.
@@ -33,10 +33,10 @@ _WHERE = {
     "Rule": "rule",
     "Scenario": "scenario",
     "Step": "step",
-    "TableError": "table_problems",
+    "TableError": "table.problems",
     "Values": "step",
     "Variable": "twingym.twins.variables",
-    "from_table": "table_scenario",
+    "from_table": "table.scenario",
     "get": "registry",
     "load": "registry",
     "names": "registry",
@@ -51,4 +51,4 @@ def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     where = _WHERE[name]
-    return getattr(import_module(where if "." in where else f"{__name__}.{where}"), name)
+    return getattr(import_module(where if where.startswith("twingym.") else f"{__name__}.{where}"), name)

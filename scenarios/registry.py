@@ -27,12 +27,13 @@ _watchers: list[Callable[[str], None]] = []
 
 @cache
 def _shipped() -> dict[str, str]:
-    """Map the id of each scenario file in this folder to where its object is, by reading the files as text."""
-    found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    """Map the id of each scenario file, or folder with one, to where its object is, by reading the files as text."""
+    found, home = {}, Path(__file__).parent
+    for path in sorted([*home.glob("*.py"), *home.glob("*/scenario.py")]):
         line = _ID_LINE.search(path.read_text(encoding="utf-8"))
         if line:
-            found[line.group(1)] = f"twingym.scenarios.{path.stem}:SCENARIO"
+            module = ".".join(path.relative_to(home).with_suffix("").parts)
+            found[line.group(1)] = f"twingym.scenarios.{module}:SCENARIO"
     return found
 
 
@@ -186,7 +187,7 @@ def load(path: Path) -> Scenario:
     if not path.is_file():
         raise SpecError(f"scenario file {path} does not exist; give the path of a Python file that declares SCENARIO.")
     if path.suffix == ".toml":
-        from twingym.scenarios.table_scenario import from_table
+        from twingym.scenarios.table.scenario import from_table
 
         scenario = from_table(path)
     else:

@@ -1,7 +1,7 @@
 """The lending of D'Amour et al. 2020 (Fairness is not Static, FAT*): seven score bins, one applicant at a time.
 
 A granted applicant moves mass of their group one bin up or down. It is no dynamics of persons, so it is not shipped; it
-shows that the thresholds of ``scenarios/credit_tables.py`` are those of the literature where populations move.
+shows that the thresholds of ``scenarios/credit/tables.py`` are those of the literature where populations move.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twingym.scenarios.credit_tables import equalised, profit, worth_it
+from twingym.scenarios.credit.tables import equalised, profit, worth_it
 
 REPAY = np.array([0.1, 0.2, 0.45, 0.6, 0.65, 0.7, 0.7])
 FIRST = np.array([[0.0, 0.1, 0.1, 0.2, 0.3, 0.3, 0.0], [0.1, 0.1, 0.2, 0.3, 0.3, 0.0, 0.0]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twingym.scenarios.ambulatory_profile import ambulatory_profile
-from twingym.scenarios.meals import STEPS_PER_DAY
+from twingym.scenarios.glucose.ambulatory_profile import ambulatory_profile
+from twingym.scenarios.glucose.meals import STEPS_PER_DAY
 from twingym.twins.errors import SpecError
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from twingym.envs.behaviour import collect
 from twingym.scenarios import get
-from twingym.scenarios.course_table import course_frame, course_problems, read_courses
+from twingym.scenarios.table.courses import course_frame, course_problems, read_courses
 from twingym.twins import people
 from twingym.twins.errors import SpecError
 

@@ -19,10 +19,10 @@ from twingym.envs import RulePolicy, TwinVectorEnv
 from twingym.envs.layout import ObservationLayout
 from twingym.evaluation import evaluate, flip, verdicts
 from twingym.scenarios import Scenario, get
-from twingym.scenarios.credit import from_files
-from twingym.scenarios.credit_reference import Constants
-from twingym.scenarios.credit_rules import CYCLES
-from twingym.scenarios.credit_tables import (
+from twingym.scenarios.credit.reference import Constants
+from twingym.scenarios.credit.rules import CYCLES
+from twingym.scenarios.credit.scenario import from_files
+from twingym.scenarios.credit.tables import (
     COLUMNS,
     ScoreTable,
     demographic_parity,

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 
 from twingym.envs.vector import TwinVectorEnv
 from twingym.scenarios import get
-from twingym.scenarios.glucose_reference import GlucoseReference
+from twingym.scenarios.glucose.reference import GlucoseReference
 from twingym.twins.cohort import people, split_of
 from twingym.twins.errors import CohortError, DynamicsError, SpecError, UnknownNameError
 

@@ -26,7 +26,7 @@ from twingym.evaluation import (
 )
 from twingym.evaluation.courses import Courses
 from twingym.scenarios import get
-from twingym.scenarios.ambulatory_profile import ambulatory_profile
+from twingym.scenarios.glucose.ambulatory_profile import ambulatory_profile
 from twingym.twins.cohort import people
 from twingym.twins.errors import ManifestError, RunExistsError, SpecError, UnknownNameError
 

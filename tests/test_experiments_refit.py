@@ -19,7 +19,7 @@ from twingym.evaluation.replacement import clearly_worse
 from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir, describe
 from twingym.scenarios import get
-from twingym.scenarios.course_table import course_frame, read_courses
+from twingym.scenarios.table.courses import course_frame, read_courses
 from twingym.twins import FitConfig, fit_twin
 from twingym.twins.errors import SpecError
 from twingym.twins.fit import _Fit

@@ -10,8 +10,19 @@ from scipy.integrate import solve_ivp
 
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation import evaluate, verdicts
-from twingym.scenarios import get, hovorka, units
-from twingym.scenarios.glucose_reference import (
+from twingym.scenarios import get, units
+from twingym.scenarios.glucose import hovorka
+from twingym.scenarios.glucose.hovorka import Body, Flow
+from twingym.scenarios.glucose.meals import (
+    COUNTING_ERROR,
+    EARLIEST,
+    GRAMS,
+    LATEST,
+    PROBABILITY,
+    STEPS_PER_DAY,
+    draw_meals,
+)
+from twingym.scenarios.glucose.reference import (
     BASAL_TARGET,
     JOHNSON_DELTA,
     JOHNSON_GAMMA,
@@ -28,8 +39,6 @@ from twingym.scenarios.glucose_reference import (
     draw_people,
     plausible,
 )
-from twingym.scenarios.hovorka import Body, Flow
-from twingym.scenarios.meals import COUNTING_ERROR, EARLIEST, GRAMS, LATEST, PROBABILITY, STEPS_PER_DAY, draw_meals
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import people
 from twingym.twins.errors import UnknownNameError

@@ -38,11 +38,11 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 def scenario_files() -> dict[str, Path]:
     """Return the files that declare a scenario, by the name of their module."""
     found = {}
-    for path in sorted((ROOT / "scenarios").glob("*.py")):
+    for path in sorted((ROOT / "scenarios").rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
         if any(node.id == "SCENARIO" and isinstance(node.ctx, ast.Store) for node in names):
-            found[f"twingym.scenarios.{path.stem}"] = path
+            found[".".join(["twingym", *path.relative_to(ROOT).with_suffix("").parts])] = path
     return found
 
 

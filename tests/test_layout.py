@@ -27,15 +27,24 @@ def test_every_package_folder_is_a_layer() -> None:
     assert not (ROOT / "tests" / "__init__.py").exists()
 
 
-def test_packages_and_package_dir_name_the_layers() -> None:
-    mapping = {"twingym": "src/twingym", **{f"twingym.{layer}": layer for layer in LAYERS}}
-    assert SETUPTOOLS["package-dir"] == mapping
-    assert sorted(SETUPTOOLS["packages"]) == sorted(mapping)
+def code() -> list[Path]:
+    """Return every Python file of the layers, relative to the root."""
+    return [path.relative_to(ROOT) for layer in sorted(LAYERS) for path in (ROOT / layer).rglob("*.py")]
 
 
-def test_layers_are_flat() -> None:
-    nested = [path for layer in LAYERS for path in (ROOT / layer).glob("*/**/*.py")]
-    assert nested == []
+def test_package_dir_names_the_layers() -> None:
+    assert SETUPTOOLS["package-dir"] == {"twingym": "src/twingym", **{f"twingym.{layer}": layer for layer in LAYERS}}
+
+
+def test_every_folder_with_code_is_a_listed_package() -> None:
+    folders = {path.parent for path in code()}
+    assert [folder for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
+    packages = {".".join(["twingym", *folder.parts]) for folder in folders}
+    assert sorted(SETUPTOOLS["packages"]) == sorted({"twingym", *packages}), "the wheel has what packages lists"
+
+
+def test_packages_nest_one_level_deep() -> None:
+    assert [path for path in code() if len(path.parts) > len(("layer", "folder", "file.py"))] == []
 
 
 def test_links_lead_to_the_folders() -> None:

@@ -12,7 +12,7 @@ from tests.test_table_check import SPEC, clinic
 from twingym.envs import TwinVectorEnv
 from twingym.envs.behaviour import collect
 from twingym.scenarios import from_table, get
-from twingym.scenarios.minari_dataset import read_minari, recorded_rewards, write_minari
+from twingym.scenarios.table.minari import read_minari, recorded_rewards, write_minari
 from twingym.twins import people
 from twingym.twins.errors import SpecError
 

@@ -10,7 +10,7 @@ import pytest
 from twingym.envs.behaviour import collect
 from twingym.evaluation.personal import error_by_history, personalise
 from twingym.scenarios import get
-from twingym.scenarios.course_table import course_frame
+from twingym.scenarios.table.courses import course_frame
 from twingym.twins import people
 from twingym.twins.errors import SpecError, UnknownNameError
 

@@ -17,7 +17,7 @@ from twingym.evaluation import evaluate
 from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir
 from twingym.scenarios import get
-from twingym.scenarios.meals import COUNTING_ERROR
+from twingym.scenarios.glucose.meals import COUNTING_ERROR
 from twingym.twins import people
 from twingym.twins.cohort import Cohort
 from twingym.twins.errors import SpecError, UnknownNameError

@@ -16,7 +16,7 @@ from twingym.envs.rule_policy import RulePolicy
 from twingym.envs.vector import TwinVectorEnv
 from twingym.evaluation import evaluate, flip, verdicts
 from twingym.scenarios import Constraint, Scenario, get
-from twingym.scenarios.retention_reference import (
+from twingym.scenarios.retention.reference import (
     CALL,
     COUPON,
     EMAIL,
@@ -26,7 +26,7 @@ from twingym.scenarios.retention_reference import (
     RetentionReference,
     poisson,
 )
-from twingym.scenarios.retention_rules import WEEKS, p_alive
+from twingym.scenarios.retention.rules import WEEKS, p_alive
 from twingym.scenarios.step import Step, Values
 from twingym.twins.cohort import Cohort, people
 from twingym.twins.errors import UnknownNameError

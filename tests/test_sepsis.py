@@ -12,10 +12,10 @@ from twingym.envs.rule_policy import RulePolicy
 from twingym.envs.vector import TwinVectorEnv
 from twingym.evaluation import evaluate, verdicts
 from twingym.scenarios import Scenario, Values, get
-from twingym.scenarios.sepsis_chain import CHOICES, DEAD, DISCHARGED, SIGNS, best, transitions
-from twingym.scenarios.sepsis_reference import arrivals
-from twingym.scenarios.sepsis_rules import DRUGS
-from twingym.scenarios.sepsis_tables import ALL, COUNTS, NONE, VITALS, Constants, parts
+from twingym.scenarios.sepsis.chain import CHOICES, DEAD, DISCHARGED, SIGNS, best, transitions
+from twingym.scenarios.sepsis.reference import arrivals
+from twingym.scenarios.sepsis.rules import DRUGS
+from twingym.scenarios.sepsis.tables import ALL, COUNTS, NONE, VITALS, Constants, parts
 from twingym.twins.cohort import people
 from twingym.twins.errors import SpecError, UnknownNameError, WeightsError
 

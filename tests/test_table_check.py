@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from twingym.scenarios import TableError, from_table
-from twingym.scenarios.table_check import numbers_of
-from twingym.scenarios.table_units import mixed
+from twingym.scenarios.table.check import numbers_of
+from twingym.scenarios.table.mixed_units import mixed
 from twingym.twins import split_of
 from twingym.twins.errors import SpecError, UnknownNameError
 

@@ -19,8 +19,8 @@ from twingym.evaluation.model_card import CARD, PAGE, read_card
 from twingym.experiments.cli import main
 from twingym.experiments.judging import Bench
 from twingym.scenarios import Step, Values, from_table, get
-from twingym.scenarios.table_check import check_tables
-from twingym.scenarios.table_spec import read_spec
+from twingym.scenarios.table.check import check_tables
+from twingym.scenarios.table.spec import read_spec
 from twingym.twins import people, split_of
 from twingym.twins.errors import CohortError, SpecError, UnknownNameError
 from twingym.twins.model import digest

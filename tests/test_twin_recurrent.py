@@ -9,7 +9,7 @@ import torch
 
 from twingym.evaluation.replay import bring, record, step_noise
 from twingym.scenarios import get
-from twingym.scenarios.retention_reference import Constants
+from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork
 from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally

@@ -12,11 +12,11 @@ from scipy.integrate import solve_ivp
 from twingym.envs import RulePolicy, TwinVectorEnv
 from twingym.evaluation import evaluate, flip, verdicts
 from twingym.scenarios import get
-from twingym.scenarios.hamberg import Body, Day, untreated
 from twingym.scenarios.step import Step, Values
-from twingym.scenarios.warfarin import in_range
-from twingym.scenarios.warfarin_reference import ANCESTRIES, CYP2C9, VKORC1, Constants, WarfarinReference
-from twingym.scenarios.warfarin_rules import Dosing, Practice
+from twingym.scenarios.warfarin.hamberg import Body, Day, untreated
+from twingym.scenarios.warfarin.reference import ANCESTRIES, CYP2C9, VKORC1, Constants, WarfarinReference
+from twingym.scenarios.warfarin.rules import Dosing, Practice
+from twingym.scenarios.warfarin.scenario import in_range
 from twingym.twins.cohort import people
 from twingym.twins.noise import Stream, uniforms
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.scenarios.credit_rules import CYCLES
+from twingym.scenarios.credit.rules import CYCLES
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.rule import Rule
 from twingym.twins.scales import Floats

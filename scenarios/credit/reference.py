@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri
 
-from twingym.scenarios.credit_tables import HIGHEST, LOWEST, ScoreTable, Spread, synthetic
+from twingym.scenarios.credit.tables import HIGHEST, LOWEST, ScoreTable, Spread, synthetic
 from twingym.twins.cohort import Cohort, Population
 from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.errors import unknown
@@ -26,7 +26,7 @@ SCORE, RACE = range(2)  # rows of the state
 
 @dataclass(frozen=True)
 class Constants:
-    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/credit.py."""
+    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/credit/scenario.py."""
 
     mean_black: float = 515.8
     mean_white: float = 651.3

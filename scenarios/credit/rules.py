@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twingym.scenarios.credit_reference import Constants
-from twingym.scenarios.credit_tables import GROUPS, demographic_parity, equal_opportunity, worth_it
+from twingym.scenarios.credit.reference import Constants
+from twingym.scenarios.credit.tables import GROUPS, demographic_parity, equal_opportunity, worth_it
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.scenario import Bookkeeping
 from twingym.scenarios.step import Step, Values

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from twingym.scenarios.constraint import Constraint
-from twingym.scenarios.credit_fidelity import plan
-from twingym.scenarios.credit_reference import SEXES, Constants, CreditReference, draw_people
-from twingym.scenarios.credit_rules import (
+from twingym.scenarios.credit.fidelity import plan
+from twingym.scenarios.credit.reference import SEXES, Constants, CreditReference, draw_people
+from twingym.scenarios.credit.rules import (
     CYCLES,
     LONG_AGO,
     Ledger,
@@ -22,7 +22,7 @@ from twingym.scenarios.credit_rules import (
     score_lost,
     score_moved,
 )
-from twingym.scenarios.credit_tables import GROUPS, HIGHEST, LOWEST, read_tables
+from twingym.scenarios.credit.tables import GROUPS, HIGHEST, LOWEST, read_tables
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
@@ -201,7 +201,7 @@ def from_files(
         name: Id of the scenario.
 
     Raises:
-        SpecError: If a file is missing, or is no such table; see :func:`~.credit_tables.read_tables`.
+        SpecError: If a file is missing, or is no such table; see :func:`~.tables.read_tables`.
         UnknownNameError: If a column is missing.
     """
     tables = read_tables(Path(distribution), Path(performance), Path(totals))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twingym.scenarios.meals import STEP_MINUTES, STEPS_PER_DAY
+from twingym.scenarios.glucose.meals import STEP_MINUTES, STEPS_PER_DAY
 from twingym.twins.errors import SpecError
 from twingym.twins.scales import Floats
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.fidelity_plan import FidelityPlan
-from twingym.scenarios.glucose_rules import STEPS_PER_HOUR, daily_insulin
+from twingym.scenarios.glucose.rules import STEPS_PER_HOUR, daily_insulin
 from twingym.twins.scales import Floats
 
 HISTORY = 6 * STEPS_PER_HOUR

@@ -33,12 +33,12 @@ uptake without insulin  F(G) = F01 min(1, G / 4.5)
 renal loss              R(G) = 0.003 (G - 9) V_G where G > 9 mmol/L, else 0
 ```
 
-Five minutes are solved by the classical Runge-Kutta method in three parts (`scenarios/hovorka.py`). The sensor shows
-plasma glucose with a remembered, skewed error (Breton and Kovatchev 2008): `e = xi + lambda sinh((m - gamma) / delta)`
-of a Gaussian memory `m` whose autocorrelation is 0.7 over 15 minutes. People are those of Resalat et al. 2019: with one
-normal number `n` each, `S2 = 0.4 (8.2 + 3.2 n) 1e-4`, `S1 = 0.4 (51.2 + 14.4 (n + U(-.25, .25))) 1e-4` and
-`S3 = 0.4 (520 + 137.5 (n + U(-.75, .75))) 1e-4`; kept are those whom 15 U/h bring to 100 mg/dL or below. Plasma glucose
-of 40 mg/dL ends a course.
+Five minutes are solved by the classical Runge-Kutta method in three parts (`scenarios/glucose/hovorka.py`). The sensor
+shows plasma glucose with a remembered, skewed error (Breton and Kovatchev 2008):
+`e = xi + lambda sinh((m - gamma) / delta)` of a Gaussian memory `m` whose autocorrelation is 0.7 over 15 minutes.
+People are those of Resalat et al. 2019: with one normal number `n` each, `S2 = 0.4 (8.2 + 3.2 n) 1e-4`,
+`S1 = 0.4 (51.2 + 14.4 (n + U(-.25, .25))) 1e-4` and `S3 = 0.4 (520 + 137.5 (n + U(-.75, .75))) 1e-4`; kept are those
+whom 15 U/h bring to 100 mg/dL or below. Plasma glucose of 40 mg/dL ends a course.
 """
 
 # Published code differs in two places: how uptake that needs no insulin falls at low glucose, and where the kidneys

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from twingym.scenarios import hovorka
-from twingym.scenarios.hovorka import Body, Flow, Variant
+from twingym.scenarios.glucose import hovorka
+from twingym.scenarios.glucose.hovorka import Body, Flow, Variant
 from twingym.twins.cohort import Cohort, Population, Rows
 from twingym.twins.scales import Floats
 

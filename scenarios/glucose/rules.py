@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from twingym.scenarios.glucose_reference import DAILY_PER_BASAL, STEP_MINUTES
-from twingym.scenarios.hovorka import CARB_TIME, INSULIN_TIME
-from twingym.scenarios.meals import STEPS_PER_DAY
+from twingym.scenarios.glucose.hovorka import CARB_TIME, INSULIN_TIME
+from twingym.scenarios.glucose.meals import STEPS_PER_DAY
+from twingym.scenarios.glucose.reference import DAILY_PER_BASAL, STEP_MINUTES
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.scenario import Bookkeeping
 from twingym.scenarios.step import Step, Values

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from twingym.scenarios.constraint import Constraint, Cost
-from twingym.scenarios.glucose_fidelity import PLAN
-from twingym.scenarios.glucose_reference import PEOPLE, SENSOR_RANGE, STEP_MINUTES, GlucoseReference
-from twingym.scenarios.glucose_rules import BOOKKEEPING, RULES
-from twingym.scenarios.glucose_sources import PROVENANCE
-from twingym.scenarios.hovorka import EQUATIONS
+from twingym.scenarios.glucose.fidelity import PLAN
+from twingym.scenarios.glucose.hovorka import EQUATIONS
+from twingym.scenarios.glucose.meals import STEPS_PER_DAY, draw_meals, guess_meals
+from twingym.scenarios.glucose.reference import PEOPLE, SENSOR_RANGE, STEP_MINUTES, GlucoseReference
+from twingym.scenarios.glucose.rules import BOOKKEEPING, RULES
+from twingym.scenarios.glucose.sources import PROVENANCE
 from twingym.scenarios.intervention import Intervention
-from twingym.scenarios.meals import STEPS_PER_DAY, draw_meals, guess_meals
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.fidelity_plan import FidelityPlan
-from twingym.scenarios.retention_reference import CALL, COUPON, EMAIL, NONE
-from twingym.scenarios.retention_rules import WEEKS
+from twingym.scenarios.retention.reference import CALL, COUPON, EMAIL, NONE
+from twingym.scenarios.retention.rules import WEEKS
 from twingym.twins.scales import Floats
 
 HISTORY, EFFECT = 20, 20

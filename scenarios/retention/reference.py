@@ -49,7 +49,7 @@ MOST_SPEND = 5000.0  # dollars a week
 
 @dataclass(frozen=True)
 class Constants:
-    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/retention.py."""
+    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/retention/scenario.py."""
 
     purchase_shape: float = 0.243
     purchase_weeks: float = 4.414

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from twingym.scenarios.retention_reference import CALL, COUPON, EMAIL, NONE, ORIGINS, Constants
+from twingym.scenarios.retention.reference import CALL, COUPON, EMAIL, NONE, ORIGINS, Constants
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.step import Step, Values
 from twingym.twins.scales import Floats

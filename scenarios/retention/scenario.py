@@ -8,8 +8,8 @@ from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
-from twingym.scenarios.retention_fidelity import PLAN
-from twingym.scenarios.retention_reference import (
+from twingym.scenarios.retention.fidelity import PLAN
+from twingym.scenarios.retention.reference import (
     AGES,
     CHANNELS,
     CONTACTS,
@@ -23,7 +23,7 @@ from twingym.scenarios.retention_reference import (
     RetentionReference,
     draw_people,
 )
-from twingym.scenarios.retention_rules import (
+from twingym.scenarios.retention.rules import (
     CAP_CONTACTS,
     MOST_WEEKS,
     RULES,

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, TREATMENTS, Constants, Numbers, abnormal, tables
+from twingym.scenarios.sepsis.tables import COUNTS, DEADLY, NONE, TREATMENTS, Constants, Numbers, abnormal, tables
 from twingym.twins.scales import Floats
 
 SIGNS = int(np.prod(COUNTS))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.fidelity_plan import FidelityPlan
-from twingym.scenarios.sepsis_tables import ALL, ANTIBIOTICS, NONE, VASOPRESSORS, VENTILATION
+from twingym.scenarios.sepsis.tables import ALL, ANTIBIOTICS, NONE, VASOPRESSORS, VENTILATION
 from twingym.twins.scales import Floats
 
 HISTORY, EFFECT = 4, 6

@@ -1,7 +1,7 @@
 """Who are the patients with sepsis, and how do they fare: the reference dynamics of Sepsis.
 
 The simulator of Oberst and Sontag 2019, "Counterfactual off-policy evaluation with Gumbel-max structural causal
-models" (ICML, arXiv 1905.05824), as its authors maintain it; the numbers stand in ``scenarios/sepsis_tables.py``.
+models" (ICML, arXiv 1905.05824), as its authors maintain it; the numbers stand in ``scenarios/sepsis/tables.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from twingym.scenarios.sepsis_tables import COUNTS, DEADLY, NONE, Constants, abnormal, conditions, tables
+from twingym.scenarios.sepsis.tables import COUNTS, DEADLY, NONE, Constants, abnormal, conditions, tables
 from twingym.twins.cohort import Cohort, Population
 from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.errors import unknown

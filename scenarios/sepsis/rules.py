@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from twingym.scenarios.constraint import Cost
 from twingym.scenarios.rule import Rule, Settings
-from twingym.scenarios.sepsis_chain import TOLERANCE, best, number_of
-from twingym.scenarios.sepsis_reference import arrivals
-from twingym.scenarios.sepsis_tables import (
+from twingym.scenarios.sepsis.chain import TOLERANCE, best, number_of
+from twingym.scenarios.sepsis.reference import arrivals
+from twingym.scenarios.sepsis.tables import (
     ALL,
     ANTIBIOTICS,
     LEVELS,

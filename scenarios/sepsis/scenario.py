@@ -9,9 +9,9 @@ from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
-from twingym.scenarios.sepsis_fidelity import PLAN
-from twingym.scenarios.sepsis_reference import SEVERITIES, SepsisReference, draw_people
-from twingym.scenarios.sepsis_rules import (
+from twingym.scenarios.sepsis.fidelity import PLAN
+from twingym.scenarios.sepsis.reference import SEVERITIES, SepsisReference, draw_people
+from twingym.scenarios.sepsis.rules import (
     DRUGS,
     Chart,
     at_level,
@@ -24,7 +24,7 @@ from twingym.scenarios.sepsis_rules import (
     unwell,
     wrong,
 )
-from twingym.scenarios.sepsis_tables import EQUATIONS, LEVELS, TREATMENTS, Constants
+from twingym.scenarios.sepsis.tables import EQUATIONS, LEVELS, TREATMENTS, Constants
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.variables import Variable
 

@@ -2,7 +2,7 @@
 
 A step applies antibiotics, ventilation, vasopressors and fluctuations, in this order. Given the treatments of two
 successive steps the four vital signs move independently, so the whole model is four small tables of chances. The state,
-with all that matters, has 1,440 values; ``scenarios/sepsis_chain.py`` works out what follows.
+with all that matters, has 1,440 values; ``scenarios/sepsis/chain.py`` works out what follows.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ discharge; after either nothing changes. On arrival nothing is given, heart rate
 high with probability 0.25, 0.5, 0.25, oxygen is low with 0.2, glucose is very low to very high with 0.05, 0.15, 0.6,
 0.15, 0.05 without and 0.01, 0.05, 0.15, 0.6, 0.19 with diabetes; whoever would be dead or well is drawn again.
 
-Given the treatments of two successive steps the vital signs are independent, so `scenarios/sepsis_tables.py` holds one
-table of chances for each. `scenarios/sepsis_chain.py` multiplies them to those of all 1,440 states and finds the best
+Given the treatments of two successive steps the vital signs are independent, so `scenarios/sepsis/tables.py` holds one
+table of chances for each. `scenarios/sepsis/chain.py` multiplies them to those of all 1,440 states and finds the best
 treatment of each by policy iteration; for a patient on arrival it is worth 0.743701 (discount 0.99), and
 `tests/test_sepsis.py` holds this and the chances of death and discharge of five policies to the printed digits.
 """
@@ -74,7 +74,7 @@ NONE, VASOPRESSORS, VENTILATION, ANTIBIOTICS, ALL = 0, 1, 2, 4, 7
 
 @dataclass(frozen=True)
 class Constants:
-    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/sepsis.py."""
+    """Every number of the scenario; units and sources stand in ``PROVENANCE`` of scenarios/sepsis/scenario.py."""
 
     diabetes: float = 0.2
     antibiotics_calm: float = 0.5

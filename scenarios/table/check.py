@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.scenarios.table_columns import find_columns, find_people_and_times
-from twingym.scenarios.table_meds import CODE
-from twingym.scenarios.table_problems import Problem, TableError
-from twingym.scenarios.table_sheet import Sheet, read_sheets
-from twingym.scenarios.table_spec import Column, TableSpec
-from twingym.scenarios.table_units import mixed
+from twingym.scenarios.table.columns import find_columns, find_people_and_times
+from twingym.scenarios.table.meds import CODE
+from twingym.scenarios.table.mixed_units import mixed
+from twingym.scenarios.table.problems import Problem, TableError
+from twingym.scenarios.table.sheet import Sheet, read_sheets
+from twingym.scenarios.table.spec import Column, TableSpec
 from twingym.twins.cohort import MAX_ID, Ids, split_of
 from twingym.twins.scales import Floats
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from twingym.scenarios.table_meds import CODE
-from twingym.scenarios.table_problems import Problem
-from twingym.scenarios.table_sheet import Sheet
-from twingym.scenarios.table_spec import Column, TableSpec
+from twingym.scenarios.table.meds import CODE
+from twingym.scenarios.table.problems import Problem
+from twingym.scenarios.table.sheet import Sheet
+from twingym.scenarios.table.spec import Column, TableSpec
 
 
 def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) -> dict[str, list[Column]]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twingym.scenarios.course_problems import PERSON, TIME, CourseTable, problem_frame, refusal
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.table.course_problems import PERSON, TIME, CourseTable, problem_frame, refusal
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError
 from twingym.twins.scales import Floats

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.recorded import HeldOut, Provenance, Recorded
-from twingym.scenarios.table_check import Parsed, Tables
-from twingym.scenarios.table_problems import Problem, TableError
-from twingym.scenarios.table_spec import Column
+from twingym.scenarios.table.check import Parsed, Tables
+from twingym.scenarios.table.problems import Problem, TableError
+from twingym.scenarios.table.spec import Column
 from twingym.twins.courses import Courses
 from twingym.twins.scales import Floats
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twingym.scenarios.table_spec import Source
+from twingym.scenarios.table.spec import Source
 from twingym.twins.errors import SpecError
 
 if TYPE_CHECKING:

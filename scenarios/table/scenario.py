@@ -14,10 +14,10 @@ from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.recorded import HeldOut, Recorded, TablePeople
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
-from twingym.scenarios.table_check import Tables, check_tables
-from twingym.scenarios.table_grid import on_grid
-from twingym.scenarios.table_spec import REQUIRED, SECTIONS, Section, TableSpec, check_keys, read_spec
-from twingym.scenarios.terms import GIVEN, AtEntry, Give, Term, Total
+from twingym.scenarios.table.check import Tables, check_tables
+from twingym.scenarios.table.grid import on_grid
+from twingym.scenarios.table.spec import REQUIRED, SECTIONS, Section, TableSpec, check_keys, read_spec
+from twingym.scenarios.table.terms import GIVEN, AtEntry, Give, Term, Total
 from twingym.twins.courses import Courses
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.fit_config import FitConfig

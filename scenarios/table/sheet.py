@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.scenarios.table_meds import from_meds
-from twingym.scenarios.table_problems import NO_ROWS, Problem, shown
-from twingym.scenarios.table_spec import Column, Source, TableSpec
+from twingym.scenarios.table.meds import from_meds
+from twingym.scenarios.table.problems import NO_ROWS, Problem, shown
+from twingym.scenarios.table.spec import Column, Source, TableSpec
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.scales import Floats
 from twingym.twins.variables import Variable

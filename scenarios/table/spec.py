@@ -131,7 +131,7 @@ class TableSpec:
         sources: The tables.
         columns: Traits, variables, events and interventions, in declared order.
         interventions: Their declarations.
-        about: All that says nothing about tables, by section; read by ``table_scenario.py``.
+        about: All that says nothing about tables, by section; read by ``table/scenario.py``.
     """
 
     place: Path | None

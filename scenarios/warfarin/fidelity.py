@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.fidelity_plan import FidelityPlan
-from twingym.scenarios.warfarin_rules import DAYS, MOST_MG
+from twingym.scenarios.warfarin.rules import DAYS, MOST_MG
 from twingym.twins.scales import Floats
 
 HISTORY, BRANCH, EFFECT = 14, 42, 14  # days

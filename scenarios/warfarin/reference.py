@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from twingym.scenarios.hamberg import Body, Day, Drug, untreated
+from twingym.scenarios.warfarin.hamberg import Body, Day, Drug, untreated
 from twingym.twins.cohort import Cohort, Population, Rows
 from twingym.twins.scales import Floats
 
@@ -25,7 +25,7 @@ INR_RANGE = (0.5, 20.0)
 
 @dataclass(frozen=True)
 class Constants(Drug):
-    """Every number by which people move; units and sources stand in ``PROVENANCE`` of scenarios/warfarin.py.
+    """Every number by which people move; units and sources stand in ``PROVENANCE`` of scenarios/warfarin/sources.py.
 
     Tuples go by the levels declared above: alleles *1, *2, *3; alleles G, A; ancestries; sexes.
     """

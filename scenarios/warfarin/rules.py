@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twingym.scenarios.hamberg import CENTRAL, DAY, ROWS, S_SHARE, Day
 from twingym.scenarios.rule import Rule, Settings
 from twingym.scenarios.step import Step, Values
-from twingym.scenarios.warfarin_reference import Constants
-from twingym.scenarios.warfarin_sources import IWPC, RAVVAZ
+from twingym.scenarios.warfarin.hamberg import CENTRAL, DAY, ROWS, S_SHARE, Day
+from twingym.scenarios.warfarin.reference import Constants
+from twingym.scenarios.warfarin.sources import IWPC, RAVVAZ
 from twingym.twins.scales import Floats
 
 MOST_MG = 15.0  # a day

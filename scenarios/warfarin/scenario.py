@@ -11,8 +11,8 @@ from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Bookkeeping, Scenario
 from twingym.scenarios.step import Step
-from twingym.scenarios.warfarin_fidelity import PLAN
-from twingym.scenarios.warfarin_reference import (
+from twingym.scenarios.warfarin.fidelity import PLAN
+from twingym.scenarios.warfarin.reference import (
     AGE_BANDS,
     ANCESTRIES,
     CYP2C9,
@@ -22,7 +22,7 @@ from twingym.scenarios.warfarin_reference import (
     WarfarinReference,
     draw_people,
 )
-from twingym.scenarios.warfarin_rules import (
+from twingym.scenarios.warfarin.rules import (
     DAYS,
     HIGH,
     LOW,
@@ -32,7 +32,7 @@ from twingym.scenarios.warfarin_rules import (
     Practice,
     rules,
 )
-from twingym.scenarios.warfarin_sources import (
+from twingym.scenarios.warfarin.sources import (
     FRYAR,
     GENOMES,
     HAMBERG,

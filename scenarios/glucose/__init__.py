@@ -1,0 +1,1 @@
+"""Glucose-v0: insulin for people with type 1 diabetes. Begin with ``scenario.py``, which declares it."""
