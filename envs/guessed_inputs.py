@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twingym.scenarios.scenario import Guess
+from twingym.scenarios.inputs import Guess
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.dynamics import Dynamics, State
 from twingym.twins.scales import Floats

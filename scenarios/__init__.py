@@ -6,16 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from twingym.scenarios.bookkeeping import Bookkeeping as Bookkeeping
     from twingym.scenarios.constraint import Constraint as Constraint
     from twingym.scenarios.intervention import Intervention as Intervention
     from twingym.scenarios.metric import Metric as Metric
+    from twingym.scenarios.parameter import Parameter as Parameter
     from twingym.scenarios.registry import get as get
     from twingym.scenarios.registry import load as load
     from twingym.scenarios.registry import names as names
     from twingym.scenarios.registry import register as register
     from twingym.scenarios.rule import Rule as Rule
-    from twingym.scenarios.scenario import Bookkeeping as Bookkeeping
-    from twingym.scenarios.scenario import Parameter as Parameter
     from twingym.scenarios.scenario import Scenario as Scenario
     from twingym.scenarios.step import Step as Step
     from twingym.scenarios.step import Values as Values
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 # Loaded on first use, so that importing twingym stays cheap.
 _WHERE = {
-    "Bookkeeping": "scenario",
+    "Bookkeeping": "bookkeeping",
     "Constraint": "constraint",
     "Intervention": "intervention",
     "Metric": "metric",
-    "Parameter": "scenario",
+    "Parameter": "parameter",
     "Rule": "rule",
     "Scenario": "scenario",
     "Step": "step",

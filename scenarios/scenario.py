@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.constraint import Constraint
-from twingym.scenarios.definitions import definition
 from twingym.scenarios.fidelity_plan import FidelityPlan
+from twingym.scenarios.fingerprint import fingerprint_of
+from twingym.scenarios.inputs import Guess, Inputs
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
+from twingym.scenarios.parameter import Parameter
 from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.rule import Rule
-from twingym.scenarios.step import Step, Values
-from twingym.twins.cohort import Cohort, CohortSource, Ids
+from twingym.scenarios.step import Step
+from twingym.twins.cohort import CohortSource
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.fit_config import FitConfig
@@ -30,75 +31,6 @@ from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 PerPerson = Callable[[Step], Floats]
-
-
-class Inputs(Protocol):
-    """Exogenous series that no intervention changes, the same under every dynamics."""
-
-    def __call__(self, cohort: Cohort, seed: int, episode: Ids, steps: int) -> Floats:
-        """Draw the inputs of N courses.
-
-        Args:
-            cohort: N people.
-            seed: Experiment seed.
-            episode: Episode number of each, shape (N,).
-            steps: Number of steps.
-
-        Returns:
-            Array of shape (N, steps + 1, K), physical units: entry t is in force from step t to t + 1.
-        """
-        ...
-
-
-class Guess(Protocol):
-    """What somebody who is shown some inputs takes the hidden ones for, possibility by possibility."""
-
-    def __call__(self, shown: Floats, memory: Floats, u: Floats) -> tuple[Floats, Floats]:
-        """Guess the inputs now.
-
-        Args:
-            shown: Inputs in force, shape (M, K), physical units; NaN in channels that policies are not shown.
-            memory: A number that each possibility keeps from step to step, shape (M,); 0 at birth.
-            u: A uniform for each, in (0, 1), shape (M,).
-
-        Returns:
-            Inputs without gaps, (M, K), and the next memory, (M,).
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Bookkeeping:
-    """Deterministic counters of what was observed and delivered (insulin on board, weeks since the last purchase).
-
-    Attributes:
-        start: From the values at birth (without derived ones) to a memory: arrays by name, first axis N. It holds
-            every derived variable; further entries are private.
-        update: From the memory and the step just made (``before`` with derived values, ``after`` without) to the
-            next memory. It must not change the arrays it was given.
-    """
-
-    start: Callable[[Values], dict[str, Floats]]
-    update: Callable[[Mapping[str, Floats], Step], dict[str, Floats]]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Where a constant of the scenario comes from.
-
-    Attributes:
-        unit: Its unit.
-        source: The publication, or ``assumption``.
-        about: One sentence.
-        moves: Whether people move by it. By prices they do not: a twin model holds whatever these are.
-        licence: Under which the source gives it, if it says so; numbers themselves belong to nobody.
-    """
-
-    unit: str
-    source: str
-    about: str = ""
-    moves: bool = True
-    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -288,8 +220,7 @@ class Scenario:
 
     def fingerprint(self) -> str:
         """Return a hash of everything declared, to tell whose results these are; see ``scenarios/definitions.py``."""
-        text = json.dumps(_plain(self), sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of(self)
 
     def twin_spec(self) -> TwinSpec:
         """Return what a twin model of this scenario reads and writes."""
@@ -308,11 +239,10 @@ class Scenario:
         """Return a hash of what the dynamics depend on (not reward, limits or rules): whose twin model this is."""
         moving = self._moving()
         # What people do not move by may change declarations all the same: who may see a trait.
-        same = moving is None or _plain(moving) == _plain(self.parameters)
+        same = moving is None or fingerprint_of(moving) == fingerprint_of(self.parameters)
         s = self if same or self.rebuild is None else self.rebuild(moving)
         world = (s.id, s.dt, s.dt_unit, s.traits, s.variables, s.inputs, s.interventions)
-        text = json.dumps(_plain((world, s.people, s.reference, moving)), sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint_of((world, s.people, s.reference, moving))
 
     def _moving(self) -> Any:
         """Return the parameters, those at their defaults by which nobody moves."""
@@ -327,39 +257,8 @@ class Scenario:
 
     def limits_hash(self) -> str:
         """Return a hash of the constraints alone, taken before a run and repeated in its verdict."""
-        text = json.dumps([_plain(c) for c in self.constraints], sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-# Prose, drawing, and how a twin model is fitted and what it may take for granted are not part of what a scenario does.
-_OF_THE_TWIN_MODEL = {"recurrent", "amount_of", "relative", "edges", "network", "fit"}
-# What somebody else believes changes nothing either.
-_BELIEVED = {"guess_inputs"}
-_PROSE = {"about", "source", "sources", "equations", "versions", "units", "title", "provenance", "rebuild", "band"}
-_PROSE |= {"track", "fidelity"}
-# What was added to declarations since weights were first shipped counts where it is used.
-_SINCE: dict[str, object] = {"intermittent": False, "assumed": {}}
-# Whoever is added to a table is another person of the same world.
-_UNHASHED = _OF_THE_TWIN_MODEL | _BELIEVED | _PROSE | {"recorded"}
+        return fingerprint_of(self.constraints)
 
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
-
-
-def _plain(value: object) -> Any:
-    """Reduce a declaration to JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        said = {f.name: getattr(value, f.name) for f in dataclass_fields(value) if f.name not in _UNHASHED}
-        return {k: _plain(v) for k, v in said.items() if k not in _SINCE or v != _SINCE[k]}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple | list | set | frozenset):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, float):
-        return float(f"{value:.12g}")
-    if callable(value):
-        return definition(value)
-    return value

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.credit.reference import Constants
 from twingym.scenarios.credit.tables import GROUPS, demographic_parity, equal_opportunity, worth_it
 from twingym.scenarios.rule import Rule, Settings
-from twingym.scenarios.scenario import Bookkeeping
 from twingym.scenarios.step import Step, Values
 from twingym.twins.scales import Floats
 

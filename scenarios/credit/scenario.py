@@ -26,7 +26,8 @@ from twingym.scenarios.credit.tables import GROUPS, HIGHEST, LOWEST, read_tables
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
-from twingym.scenarios.scenario import Parameter, Scenario
+from twingym.scenarios.parameter import Parameter
+from twingym.scenarios.scenario import Scenario
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.variables import Variable
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.glucose.hovorka import CARB_TIME, INSULIN_TIME
 from twingym.scenarios.glucose.meals import STEPS_PER_DAY
 from twingym.scenarios.glucose.reference import DAILY_PER_BASAL, STEP_MINUTES
 from twingym.scenarios.rule import Rule, Settings
-from twingym.scenarios.scenario import Bookkeeping
 from twingym.scenarios.step import Step, Values
 from twingym.twins.scales import Floats
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twingym.scenarios.scenario import Parameter
+from twingym.scenarios.parameter import Parameter
 
 HOVORKA = "Hovorka et al. 2004, Physiol. Meas. 25:905, table 1"
 RESALAT = "Resalat et al. 2019, PLoS One 14:e0217301"

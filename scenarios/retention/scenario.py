@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
+from twingym.scenarios.parameter import Parameter
 from twingym.scenarios.retention.fidelity import PLAN
 from twingym.scenarios.retention.reference import (
     AGES,
@@ -41,7 +43,7 @@ from twingym.scenarios.retention.rules import (
     without_consent,
     wrong_channel,
 )
-from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
+from twingym.scenarios.scenario import Scenario
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.variables import Variable
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.mixture import Mixture
-from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
+from twingym.scenarios.parameter import Parameter
+from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.sepsis.fidelity import PLAN
 from twingym.scenarios.sepsis.reference import SEVERITIES, SepsisReference, draw_people
 from twingym.scenarios.sepsis.rules import (

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.constraint import Constraint
+from twingym.scenarios.parameter import Parameter
 from twingym.scenarios.recorded import HeldOut, Recorded, TablePeople
 from twingym.scenarios.rule import Rule
-from twingym.scenarios.scenario import Bookkeeping, Parameter, Scenario
+from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.table.check import Tables, check_tables
 from twingym.scenarios.table.grid import on_grid
 from twingym.scenarios.table.spec import REQUIRED, SECTIONS, Section, TableSpec, check_keys, read_spec

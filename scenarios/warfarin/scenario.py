@@ -6,10 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from twingym.scenarios.bookkeeping import Bookkeeping
 from twingym.scenarios.constraint import Constraint, Cost
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.metric import Metric
-from twingym.scenarios.scenario import Bookkeeping, Scenario
+from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.scenarios.warfarin.fidelity import PLAN
 from twingym.scenarios.warfarin.reference import (

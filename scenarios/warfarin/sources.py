@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twingym.scenarios.scenario import Parameter
+from twingym.scenarios.parameter import Parameter
 
 HAMBERG = "Hamberg et al. 2010, Clin. Pharmacol. Ther. 87:727"
 RAVVAZ = "Ravvaz et al. 2017, Circ. Cardiovasc. Genet. 10:e001804"
