@@ -37,8 +37,10 @@ def _plain(value: object) -> Any:
         return {k: _plain(v) for k, v in said.items() if k not in _SINCE or v != _SINCE[k]}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple | list | set | frozenset):
+    if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
+    if isinstance(value, set | frozenset):  # texts come in another order in every process
+        return sorted((_plain(v) for v in value), key=json.dumps)
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, float):

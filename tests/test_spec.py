@@ -14,6 +14,7 @@ import torch
 from twingym.envs.dynamics import resolve
 from twingym.scenarios import Constraint, Intervention, Rule, Variable, get, load, names, register
 from twingym.scenarios.constraint import Enforce
+from twingym.scenarios.fingerprint import fingerprint_of
 from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step, Values
@@ -314,6 +315,12 @@ def test_the_fingerprint_follows_what_is_done_and_the_limits_hash_the_limits() -
     assert changed.limits_hash() != GLUCOSE.limits_hash()
     measured = replace(GLUCOSE, metrics=(*GLUCOSE.metrics, Metric("steps", "", lambda step: step.after["cgm"])))
     assert measured.fingerprint() != GLUCOSE.fingerprint()
+
+
+def test_the_order_in_which_python_keeps_a_set_is_not_declared() -> None:
+    first, second = frozenset([0, 8]), frozenset([8, 0])
+    assert list(first) != list(second)
+    assert fingerprint_of(first) == fingerprint_of(second) != fingerprint_of(frozenset([0, 7]))
 
 
 @pytest.mark.parametrize(
