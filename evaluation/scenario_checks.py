@@ -37,7 +37,7 @@ def check_scenario(
 
     Args:
         scenario: A scenario, its id, or the path of its file.
-        policies: Known policies beside the rules, such as trained ones: one that meets all limits is enough.
+        policies: Known policies beside the rules, such as trained ones: tried in turn where no rule meets all limits.
         count: Test people whom policies are judged on.
         horizon: Steps that they are judged over; the scenario's ``judged_horizon`` if None.
         tell: Called with the name of each check before it begins.

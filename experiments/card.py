@@ -129,8 +129,15 @@ def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
 
 
 def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
-    """Return the trained policies that ship with a scenario's weights, by name: what its twin model is judged on."""
-    return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
+    """Return the trained policies that lie beside a scenario's weights, by name: what its twin model is judged on.
+
+    Raises:
+        WeightsError: If one cannot be read, or is of another scenario.
+    """
+    found = {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
+    for policy in found.values():
+        policy.check(scenario)
+    return found
 
 
 def given_agents(folders: Sequence[Path], scenario: Scenario) -> dict[str, Policy]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,13 @@ from twingym.evaluation import Finding, check_scenario
 from twingym.evaluation.golden_course import GoldenCourses, golden_path, write_golden
 from twingym.evaluation.scenario_checks import CHECKS
 from twingym.evaluation.subject import Subject
+from twingym.experiments.card import SNAPSHOTS
+from twingym.experiments.check_scenario import trained
 from twingym.experiments.cli import main
 from twingym.scenarios import get
 from twingym.scenarios.template import write_scenario
-from twingym.twins.errors import RunExistsError, SpecError, UnknownNameError
+from twingym.scenarios.weights import weights_folder
+from twingym.twins.errors import RunExistsError, SpecError, UnknownNameError, WeightsError
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 KINDS = ("patient", "consumer")
@@ -245,6 +249,26 @@ def test_a_known_policy_may_keep_what_no_rule_keeps(new: Callable[[str], Path]) 
     assert len(together) == 1
     tuned = {"tuned": RulePolicy(scenario, "by_level", {"trust": 0.5, "target": 490.0})}
     assert not [f for f in check_scenario(scenario, tuned, count=150) if f.what == "limits together"]
+
+
+def test_known_policies_are_asked_only_where_no_rule_keeps_all_limits(new: Callable[[str], Path]) -> None:
+    scenario = get(new("patient"))
+    subject = Subject(scenario, {"unasked": object()}, 150, None)  # type: ignore[dict-item]
+    assert not [f for f in CHECKS["limits"](subject) if f.fails]
+    assert list(subject.judged) == list(scenario.rules)
+
+
+def test_policies_that_lie_beside_the_weights_are_known(new: Callable[[str], Path]) -> None:
+    assert {"ppo_twin", "ppo_reference"} <= set(trained("Glucose-v0"))
+    path = new("patient")
+    assert trained(str(path)) == {}
+    shutil.copytree(
+        weights_folder(get("Glucose-v0")) / SNAPSHOTS / "ppo_twin", path.with_name("patient_twin") / SNAPSHOTS / "ppo"
+    )
+    with pytest.raises(WeightsError, match="was trained on scenario 'Glucose-v0' with observations"):
+        trained(str(path))
+    edit(path, ("MATZKE, RYBAK)", "MATZKE, RYBACK)"))
+    assert trained(str(path)) == {}  # what is wrong with it is the check's to tell
 
 
 def test_a_scenario_without_anything_to_move_its_people_is_not_checked_further(new: Callable[[str], Path]) -> None:
