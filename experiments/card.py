@@ -20,7 +20,7 @@ from twingym.evaluation.judge import judged_by
 from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
-from twingym.experiments.console import console, table
+from twingym.experiments.console import bars_table, console
 from twingym.experiments.finished_blocks import FinishedBlocks
 from twingym.experiments.fit_recorded import judged_recorded
 from twingym.scenarios import Scenario, get
@@ -220,10 +220,7 @@ def judged(
             "exploitability", lambda: exploitability(world, model.dynamics(), agents(), held_out, report["seed"])
         )
     content = card(scenario, model, report, again, judge, exploited)
-    bars = table(f"{scenario.id}: twin model against {judge}", "check", "value", "bar", "")
-    for row in content["bars"]:
-        bars.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
-    screen.print(bars)
+    screen.print(bars_table(f"{scenario.id}: twin model against {judge}", content["bars"]))
     return content
 
 

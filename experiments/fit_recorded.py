@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
 from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.held_out import recorded_of
 from twingym.evaluation.recorded_card import recorded_card
 from twingym.evaluation.recorded_page import recorded_page
+from twingym.experiments.console import bars_table
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import WeightsError
 from twingym.twins.fit import fit_twin
@@ -60,10 +60,7 @@ def judged_recorded(scenario: Scenario, model: TwinModel, folder: Path, console:
         challenger = None
     with console.status("forecasting held-out people"):
         content = recorded_card(scenario, model, challenger)
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model on {content['judge']}")
-    for row in content["bars"]:
-        table.add_row(row["check"], f"{row['value']:.3g}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
-    console.print(table)
+    console.print(bars_table(f"{scenario.id}: twin model on {content['judge']}", content["bars"]))
     for line in content["cannot"]:
         console.print(f"[bold]can not support[/] {line}")
     return content, recorded_page(content)
