@@ -189,7 +189,8 @@ class CourseTable:
                 span += ", whole numbers"
             self._wrong[v.name] = text | beyond | odd
             yield from self._at(v.name, text, span if v.levels else f"{span}, a number")
-            for unit, by in factors_from(v.unit).items() if v.kind == "continuous" and v.unit else ():
+            # From 0 on whatever is too much would fit in a smaller unit.
+            for unit, by in factors_from(v.unit).items() if v.kind == "continuous" and v.unit and v.low > 0.0 else ():
                 fits = beyond & (numbers / by >= v.low) & (numbers / by <= v.high)
                 yield from self._at(v.name, fits, f"{span}; in {unit} it would fit: one unit for all")
                 beyond &= ~fits
