@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twingym.evaluation.card_page import exploited
 from twingym.evaluation.markdown import bounded, markdown_table
 
 
@@ -65,6 +66,7 @@ def recorded_page(content: Mapping[str, Any]) -> str:
     head = ("variable", "horizon", "trait", "group", "people", "CRPS", "coverage of 90 %")
     parts += ["## Groups", markdown_table(head, groups)]
     parts += ["## Effects", *_effects(content["effects"])]
+    parts += ["## Exploitability", *exploited(content["exploitability"])]
     like = content["likelihood"]
     beside = (
         "There is no challenger."
