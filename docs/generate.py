@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from twingym.evaluation.fidelity import EFFECT_OF, EVERYBODY_COVERED, GROUPS_COVERED, REGRET, TAU
 from twingym.evaluation.model_card import PAGE, read_card
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
@@ -108,18 +109,17 @@ def trust_table(cards: dict[str, dict[str, Any]]) -> str:
     rows, missed = [], []
     for name, card in cards.items():
         bars = {row["check"]: row for row in card["bars"]}
-        tau = bars["Kendall's tau of policies"]["value"]
-        effects = [row["value"] for check, row in bars.items() if check.startswith("effect of")]
+        effects = [row["value"] for check, row in bars.items() if check.startswith(EFFECT_OF)]
         told, of_steps = card["report"]["disagreement"]["spearman"][0], card["report"]["disagreement"]["step_spearman"]
         rows.append(
             (
                 f"[{name}](scenarios/weights/{name}/{PAGE})",
                 f"{sum(row['cleared'] for row in bars.values())} of {len(bars)}",
-                f"{bars['coverage from its level, everybody, worst']['value']:.3f}",
-                f"{bars['coverage from its level, groups of 200 or more, worst']['value']:.3f}",
+                f"{bars[EVERYBODY_COVERED]['value']:.3f}",
+                f"{bars[GROUPS_COVERED]['value']:.3f}",
                 f"{min(effects):.2f} to {max(effects):.2f}",
-                f"{tau:.2f}",
-                f"{bars['regret at 1, share of the range']['value']:.3f}",
+                f"{bars[TAU]['value']:.2f}",
+                f"{bars[REGRET]['value']:.3f}",
                 f"{told:.2f}; {of_steps[0]:.2f}",
                 f"{card['training']['cpu_seconds'] / 60:.0f}",
             )

@@ -34,9 +34,7 @@ def page(content: Block) -> str:
     )
     for name, title, write in slow:
         parts += [f"## {title}", *(write(report[name]) if name in report else [QUICK_FORM])]
-    agents = content["exploitability"]
-    parts += ["## Exploitability"]
-    parts += exploited(agents["value"]) if agents["value"] else [f"Not computed. {agents['reason']}"]
+    parts += ["## Exploitability", *exploited(content["exploitability"])]
     parts += ["## What it must not be used for", f"{content['note']} {LIMITS}"]
     return "\n\n".join(parts) + "\n"
 
@@ -325,8 +323,11 @@ def _speed(block: Block) -> list[str]:
     ]
 
 
-def exploited(block: Block) -> list[str]:
-    """Return what remains of what agents were promised: a paragraph and a table."""
+def exploited(field: Block) -> list[str]:
+    """Return what remains of what agents were promised: a paragraph and a table; or why nothing is known of it."""
+    block = field["value"]
+    if not block:
+        return [f"Not computed. {field['reason']}"]
     rows = [
         (
             name,

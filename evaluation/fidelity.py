@@ -39,6 +39,11 @@ EVERYBODY_BAR, GROUP_BAR = 0.02, 0.05  # coverage from its level, at any level a
 TAU_BAR, PAIRS_BAR, CLOSE_PAIRS_BAR = 0.9, 20, 6
 REGRET_BAR, POLICIES_BAR = 0.05, 12
 DOUBT_BAR = 0.3
+# Names of checks that tables outside a card show too.
+EFFECT_OF = "effect of"
+TAU, REGRET = "Kendall's tau of policies", "regret at 1, share of the range"
+EVERYBODY_COVERED = "coverage from its level, everybody, worst"
+GROUPS_COVERED = f"coverage from its level, groups of {LEAST_GROUP} or more, worst"
 SHIFT_PEOPLE, SHIFT_SAMPLES, ADVERSARY_PEOPLE = 300, 20, 60
 
 # From a block's name and what computes it to the block; see experiments/finished_blocks.py.
@@ -202,7 +207,7 @@ def bars(report: Mapping[str, Any], plan: FidelityPlan) -> pd.DataFrame:
         )
     for label, effect in report["effects"]["doses"].items():
         ratio, correlation = effect["ratio"][0], effect["correlation"][0]
-        rows.append((f"effect of {label} over the reference's", ratio, "0.85 to 1.15", abs(ratio - 1) <= EFFECT_BAR))
+        rows.append((f"{EFFECT_OF} {label} over the reference's", ratio, "0.85 to 1.15", abs(ratio - 1) <= EFFECT_BAR))
         rows.append((f"correlation of effects of {label}", correlation, ">= 0.8", correlation >= CORRELATION_BAR))
     estimate, low, _ = report["disagreement"]["spearman"]
     rows.append(
@@ -213,10 +218,9 @@ def bars(report: Mapping[str, Any], plan: FidelityPlan) -> pd.DataFrame:
     if "calibration" in report:
         everybody, groups = worst_coverage(report["calibration"], plan.variable)
         within = f"<= {EVERYBODY_BAR}"
-        rows.append(("coverage from its level, everybody, worst", everybody, within, everybody <= EVERYBODY_BAR))
+        rows.append((EVERYBODY_COVERED, everybody, within, everybody <= EVERYBODY_BAR))
         if groups is not None:
-            name = f"coverage from its level, groups of {LEAST_GROUP} or more, worst"
-            rows.append((name, groups, f"<= {GROUP_BAR}", groups <= GROUP_BAR))
+            rows.append((GROUPS_COVERED, groups, f"<= {GROUP_BAR}", groups <= GROUP_BAR))
     if "two_sample" in report:
         same, mixed = (report["two_sample"][control]["p"] for control in ("positive", "negative"))
         rows.append(("two-sample test, reference against itself", same, f"p > {REJECTED}", same > REJECTED))
@@ -229,8 +233,8 @@ def _policy_bars(report: Mapping[str, Any], plan: FidelityPlan) -> list[tuple[st
     count = len(block["values"])
     enough = block["pairs"] >= PAIRS_BAR and block["close_pairs"] >= CLOSE_PAIRS_BAR
     return [
-        ("Kendall's tau of policies", block["tau"], f">= {TAU_BAR}", block["tau"] >= TAU_BAR),
-        ("regret at 1, share of the range", block["regret"], f"<= {REGRET_BAR}", block["regret"] <= REGRET_BAR),
+        (TAU, block["tau"], f">= {TAU_BAR}", block["tau"] >= TAU_BAR),
+        (REGRET, block["regret"], f"<= {REGRET_BAR}", block["regret"] <= REGRET_BAR),
         ("policies", count, f">= {POLICIES_BAR}", count >= POLICIES_BAR),
         ("resolved pairs of policies", block["pairs"], f">= {PAIRS_BAR}, {CLOSE_PAIRS_BAR} close", enough),
         (f"largest error of {plan.metric}", block["worst"], f"<= {plan.tolerance}", block["worst"] <= plan.tolerance),

@@ -226,8 +226,7 @@ def _under(policy: RulePolicy) -> Act:
 def _declared(scenario: Scenario) -> dict[str, str]:
     found = {"step": f"{scenario.dt:g} {scenario.dt_unit}", "ending": scenario.ending}
     for v in scenario.every_variable():
-        span = ", ".join(v.levels) or f"{v.low:g} to {v.high:g} {v.unit}".strip()
-        found[v.name] = f"{v.kind}, {span}, {v.scale}, for {v.audience}"
+        found[v.name] = f"{v.kind}, {v.span}, {v.scale}, for {v.audience}"
     for i in scenario.interventions:
         span = ", ".join(i.levels) or f"{i.low:g} to {i.high:g} {i.unit}".strip()
         found[i.name] = f"{span}, {i.scale}" + (f", times {i.per_person}" if i.per_person else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +16,15 @@ from twingym.evaluation.tuning import tune
 from twingym.evaluation.verdict import overall, verdicts
 from twingym.twins.cohort import people
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def limit_checks(subject: Subject) -> Iterator[Finding]:
     """Let every rule live, and look whether each limit is broken by some and all are kept by one, beyond chance."""
     s = subject.scenario
-    yield from _judge(subject)
-    tables = {name: verdicts(judged).set_index("name") for name, judged in subject.judged.items()}
+    failed_rules, tables = _judge(subject)
+    yield from failed_rules
     if not tables:
         return
     more = f"Ask more than {subject.count} people (--people), or move the limit away from what policies reach."
@@ -40,8 +44,7 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
         undecided = row["estimate"] > row["limit"]
         trivial = "A limit that nothing breaks says nothing: lower it, or add the rule that it guards against."
         yield Finding(f"limit {c.name}", value, allowed, more if undecided else trivial)
-    passed = [name for name, table in tables.items() if overall(table.reset_index()) == "pass"]
-    if not passed:
+    if not any(overall(table) == "pass" for table in tables.values()):
         missed = {name: list(table.index[table["verdict"] != "pass"]) for name, table in tables.items()}
         failed = {name: int((table["verdict"] == "fail").sum()) for name, table in tables.items()}
         nearest = min(missed, key=lambda name: (failed[name], len(missed[name])))
@@ -53,17 +56,29 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
         yield Finding("limits together", value, "a policy that keeps all of them", more if close else strict)
 
 
-def _judge(subject: Subject) -> Iterator[Finding]:
-    """Evaluate rules and policies; a rule that fails is told and left out."""
+def _judge(subject: Subject) -> tuple[list[Finding], dict[str, pd.DataFrame]]:
+    """Return verdicts on all rules, and on known policies until something keeps all limits; by name of the limit.
+
+    A rule that fails is told and left out.
+    """
     s, ids, dynamics = subject.scenario, people("test", subject.count), subject.dynamics
+    found: list[Finding] = []
+    tables: dict[str, pd.DataFrame] = {}
     for name in [*s.rules, *subject.policies]:
+        if name in subject.policies and any(overall(table) == "pass" for table in tables.values()):
+            break
         try:
             policy = subject.policies.get(name) or (
                 tune(s, name, ids, dynamics=dynamics or "") if s.rules[name].per_person else RulePolicy(s, name)
             )
-            subject.judged[name] = evaluate(policy, s, ids, dynamics=dynamics or "", name=name, horizon=subject.horizon)
+            judged = evaluate(policy, s, ids, dynamics=dynamics or "", name=name, horizon=subject.horizon)
         except Exception as error:
-            yield of_error(f"rule {name}", error, "A rule returns an amount (N,) for each intervention, by name.")
+            amounts = "A rule returns an amount (N,) for each intervention, by name."
+            found.append(of_error(f"rule {name}", error, amounts))
+            continue
+        subject.judged[name] = judged
+        tables[name] = verdicts(judged).set_index("name")
+    return found, tables
 
 
 def group_checks(subject: Subject) -> Iterator[Finding]:

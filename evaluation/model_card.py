@@ -54,12 +54,17 @@ def card(
         "step": f"{scenario.dt:g} {scenario.dt_unit.removesuffix('s') if scenario.dt == 1.0 else scenario.dt_unit}",
         "training": model.training,
         "parameters": sum(p.numel() for p in model.network.parameters()),
-        "exploitability": {"value": exploited, "reason": None if exploited else UNEXPLOITED},
+        "exploitability": exploitability_field(exploited),
         "report": report,
         "recomputed": recomputed,
         "bars": checks.to_dict(orient="records"),
         "cleared": bool(checks["cleared"].all()),
     }
+
+
+def exploitability_field(exploited: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a card says of agents that were trained in the model, or why it says nothing."""
+    return {"value": exploited, "reason": None if exploited else UNEXPLOITED}
 
 
 def write_card(folder: Path, content: Mapping[str, Any], text: str | None = None) -> Path:

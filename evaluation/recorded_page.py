@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twingym.evaluation.card_page import exploited
 from twingym.evaluation.markdown import bounded, markdown_table
+
+# A right value lies outside of a 95 % interval in 5 % of cases, and beyond one end of it in 2.5 %.
+CHANCE = (
+    "Bars stand on 95 % intervals over the few people who are held out, so some are missed by chance alone: a right "
+    "model misses one in twenty of those on coverage and on arms, one as good as a simple forecast one in forty of "
+    "those on skill over it."
+)
 
 
 def recorded_page(content: Mapping[str, Any]) -> str:
@@ -18,6 +26,7 @@ def recorded_page(content: Mapping[str, Any]) -> str:
         f"Learned from a table alone. Judged by: **{content['judge']}**. "
         f"{len(content['bars']) - len(missed)} of {len(content['bars'])} bars cleared. {content['parameters']:,} "
         f"parameters; a step is {content['step']}. People: {counts}, split by person.",
+        CHANCE,
         *(f"- Missed: {row['check']} is {row['value']:.3g}, wanted: {row['bar']}." for row in missed),
         *(f"- **Assumed, not learned**: {effect}" for effect in content["assumed"]),
         "## What these data can not support",
@@ -65,6 +74,7 @@ def recorded_page(content: Mapping[str, Any]) -> str:
     head = ("variable", "horizon", "trait", "group", "people", "CRPS", "coverage of 90 %")
     parts += ["## Groups", markdown_table(head, groups)]
     parts += ["## Effects", *_effects(content["effects"])]
+    parts += ["## Exploitability", *exploited(content["exploitability"])]
     like = content["likelihood"]
     beside = (
         "There is no challenger."

@@ -37,7 +37,7 @@ def check_scenario(
 
     Args:
         scenario: A scenario, its id, or the path of its file.
-        policies: Known policies beside the rules, such as trained ones: one that meets all limits is enough.
+        policies: Known policies beside the rules, such as trained ones: tried in turn where no rule meets all limits.
         count: Test people whom policies are judged on.
         horizon: Steps that they are judged over; the scenario's ``judged_horizon`` if None.
         tell: Called with the name of each check before it begins.
@@ -111,11 +111,11 @@ def cohort(subject: Subject) -> Iterator[Finding]:
                 alone = "Make people of the uniforms alone: no mean over people, no random generator."
                 yield Finding(f"{where} {name}", "differs in other company", "the same person for the same id", alone)
     for v in s.traits:
-        values, span = once.traits[v.name], ", ".join(v.levels) or f"{v.low:g} to {v.high:g} {v.unit}".strip()
+        values = once.traits[v.name]
         whole = v.kind == "continuous" or bool((values == np.rint(values)).all())
         if not (np.isfinite(values).all() and (values >= v.low).all() and (values <= v.high).all() and whole):
             worst = values[np.argmax(~np.isfinite(values) | (values < v.low) | (values > v.high) | (values % 1 != 0))]
-            yield Finding(f"trait {v.name}", f"{worst:g}", span, "Clip it, or widen the bounds.")
+            yield Finding(f"trait {v.name}", f"{worst:g}", v.span, "Clip it, or widen the bounds.")
     for trait, levels in s.group_levels.items():
         try:
             s.people.sample(ids[:8], fixed={trait: float(len(levels) - 1)})

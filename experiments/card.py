@@ -13,19 +13,21 @@ from rich.console import Console
 from twingym import __version__
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.agents.trainer import train
-from twingym.envs.dynamics import CHALLENGER
+from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.evaluation.exploitability import exploitability
 from twingym.evaluation.fidelity import QUICK, Effort, fidelity
 from twingym.evaluation.judge import judged_by
 from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
-from twingym.experiments.console import console, table
+from twingym.experiments.console import bars_table, console
 from twingym.experiments.finished_blocks import FinishedBlocks
 from twingym.experiments.fit_recorded import judged_recorded
 from twingym.scenarios import Scenario, get
+from twingym.scenarios.recorded import check_varied
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import people
+from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import TwinModel, digest
 
@@ -47,7 +49,7 @@ class Args:
     """Who judges: reference, or challenger (another backbone in the folder of the weights); the reference if there is
     one."""
     quick: bool = False
-    """Few people, and neither policies nor calibration."""
+    """Few people, and neither policies nor calibration; a table's card has no such form."""
     exploit: bool = False
     """Train PPO in the model and tell what remains, under the judge, of what it was promised: takes minutes."""
     n_timesteps: int | None = None
@@ -68,7 +70,8 @@ def run(args: Args) -> None:
         RunExistsError: If a card exists and ``replace`` was not asked for.
         WeightsError: If there is no twin model, or one of something else; or a given folder holds no policy.
         SpecError: If the scenario has no fidelity plan, or not the judge that was asked for, or an agent is both to be
-            trained and given, or two have the same name.
+            trained and given, or two have the same name; if a table's card is to be quick, or nobody can know what its
+            interventions do.
         KeyboardInterrupt: If the training of an agent is stopped: a card says nothing of half an agent.
     """
     if args.exploit and args.agents:
@@ -80,10 +83,7 @@ def run(args: Args) -> None:
         raise RunExistsError(f"{out / CARD} exists; pass --replace to write it again, or --out for another folder.")
     model, given = TwinModel.load(folder, scenario.world_fingerprint()), given_agents(args.agents, scenario)
     if scenario.recorded is not None:
-        content, text = judged_recorded(scenario, model, folder, screen)
-        write_card(out, content, text)
-        screen.print(f"card: {out / PAGE}")
-        return
+        check_recorded(args, scenario, folder)
     finished = FinishedBlocks(out, depends_on(args, scenario, folder))
     school = out / SCHOOL
     if finished.found:
@@ -92,18 +92,38 @@ def run(args: Args) -> None:
         shutil.rmtree(school, ignore_errors=True)
 
     def agents() -> Mapping[str, Policy]:
-        return {"PPO": trained(scenario, model, school, args.n_timesteps)} if args.exploit else given
+        if not args.exploit:
+            return given
+        return {"PPO": trained(scenario, resolve(scenario, "transformer", folder), school, args.n_timesteps)}
 
-    exploited = agents if args.exploit or given else None
+    exploited, text = agents if args.exploit or given else None, None
     how: dict[str, Any] = {"quick": args.quick, "against": args.against, "weights": folder}
     try:
-        content = judged(scenario, model, screen, exploited, **how, finished=finished)
+        if scenario.recorded is None:
+            content = judged(scenario, model, screen, exploited, **how, finished=finished)
+        else:
+            content, text = judged_recorded(scenario, model, folder, screen, exploited, finished)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"the same command goes on after the last finished block, kept in {out}") from stop
-    write_card(out, content)
+    write_card(out, content, text)
     finished.remove()
     shutil.rmtree(school, ignore_errors=True)
     screen.print(f"card: {out / PAGE}")
+
+
+def check_recorded(args: Args, scenario: Scenario, folder: Path) -> None:
+    """Refuse what the card of a table has not.
+
+    Raises:
+        SpecError: If it is to be quick, judged by a reference, or to train an agent for what nobody was ever given.
+        WeightsError: If agents are to be judged, and there is no challenger to do it.
+    """
+    if args.quick:
+        raise SpecError("quick is True; the card of a table takes seconds and has no shorter form. Leave it out.")
+    if args.exploit:
+        check_varied(scenario.recorded, scenario.assumed, scenario.id)
+    if args.against or args.exploit or args.agents:
+        judged_by(scenario, args.against, folder)
 
 
 def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
@@ -117,10 +137,12 @@ def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
         return value.__qualname__ if callable(value) else value
 
     models = [folder, folder / CHALLENGER] if (folder / CHALLENGER).is_dir() else [folder]
+    recorded = {} if scenario.recorded is None else scenario.recorded.provenance
     return {
         "scenario": scenario.fingerprint(),
         "plan": None if scenario.fidelity is None else said(vars(scenario.fidelity)),
         "weights": [digest(model) for model in models],
+        "tables": {source.table: source.sha256 for source in recorded.values()},
         "judge": args.against,
         "exploited": [args.exploit, args.n_timesteps, [str(path) for path in args.agents]],
         "quick": args.quick,
@@ -129,8 +151,15 @@ def depends_on(args: Args, scenario: Scenario, folder: Path) -> dict[str, Any]:
 
 
 def snapshots(scenario: Scenario) -> dict[str, ExportedPolicy]:
-    """Return the trained policies that ship with a scenario's weights, by name: what its twin model is judged on."""
-    return {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
+    """Return the trained policies that lie beside a scenario's weights, by name: what its twin model is judged on.
+
+    Raises:
+        WeightsError: If one cannot be read, or is of another scenario.
+    """
+    found = {path.name: load_policy(path) for path in sorted((weights_folder(scenario) / SNAPSHOTS).glob("*"))}
+    for policy in found.values():
+        policy.check(scenario)
+    return found
 
 
 def given_agents(folders: Sequence[Path], scenario: Scenario) -> dict[str, Policy]:
@@ -151,15 +180,15 @@ def given_agents(folders: Sequence[Path], scenario: Scenario) -> dict[str, Polic
     return found
 
 
-def trained(scenario: Scenario, model: TwinModel, folder: Path, n_timesteps: int | None) -> Policy:
-    """Train PPO in the model, with checkpoints in ``folder``, from which it goes on.
+def trained(scenario: Scenario, dynamics: Dynamics, folder: Path, n_timesteps: int | None) -> Policy:
+    """Train PPO in a twin model, with checkpoints in ``folder``, from which it goes on.
 
     Raises:
         KeyboardInterrupt: If the training is stopped.
     """
     training = train(
         scenario,
-        dynamics=model.dynamics(),
+        dynamics=dynamics,
         n_timesteps=n_timesteps,
         folder=folder,
         resume=any(folder.glob("steps_*")),
@@ -213,10 +242,7 @@ def judged(
             "exploitability", lambda: exploitability(world, model.dynamics(), agents(), held_out, report["seed"])
         )
     content = card(scenario, model, report, again, judge, exploited)
-    bars = table(f"{scenario.id}: twin model against {judge}", "check", "value", "bar", "")
-    for row in content["bars"]:
-        bars.add_row(row["check"], f"{row['value']:.3f}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
-    screen.print(bars)
+    screen.print(bars_table(f"{scenario.id}: twin model against {judge}", content["bars"]))
     return content
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,10 +11,13 @@ from rich.console import Console
 
 from twingym.evaluation.finding import Finding
 from twingym.evaluation.golden_course import write_golden
+from twingym.evaluation.rollout import Policy
 from twingym.evaluation.scenario_checks import CHECKS, GOLDEN, PEOPLE, check_scenario
+from twingym.experiments.card import snapshots
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console
 from twingym.scenarios import registry
+from twingym.twins.errors import SpecError
 
 FAILED = 1  # exit status
 
@@ -42,7 +45,8 @@ def run(args: Args) -> int:
             begun.append(name)
             status.update(f"checking {name}")
 
-        found = check_scenario(args.env, count=args.people, horizon=args.horizon, tell=tell)
+        known = trained(args.env)
+        found = check_scenario(args.env, known, count=args.people, horizon=args.horizon, tell=tell)
     # Golden courses of an earlier version are about to be replaced, and those of this one never are.
     shown = [name for name in CHECKS if not (args.golden and name == GOLDEN)]
     told = [finding for finding in found if finding.check in shown]
@@ -57,6 +61,14 @@ def run(args: Args) -> int:
         page.print(f"golden courses: {path}", markup=False)
     page.print("all is well" + ("; see the notes" if told else ""), style="bold green")
     return 0
+
+
+def trained(env: str) -> Mapping[str, Policy]:
+    """Return the trained policies beside a scenario's weights; none if it cannot be read, which the check will tell."""
+    try:
+        return snapshots(registry.get(env))
+    except SpecError:
+        return {}
 
 
 def show(name: str, found: Sequence[Finding], begun: bool, page: Console) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -21,4 +24,12 @@ def table(title: str, *columns: str) -> Table:
     found = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         found.add_column(column, no_wrap=number == 0, overflow="fold")
+    return found
+
+
+def bars_table(title: str, bars: Iterable[Mapping[str, Any]]) -> Table:
+    """Return the bars of a card: what was reached, what was wanted, and what was missed."""
+    found = table(title, "check", "value", "bar", "")
+    for row in bars:
+        found.add_row(row["check"], f"{row['value']:.3g}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
     return found

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
-from twingym.envs.dynamics import CHALLENGER
+from twingym.envs.dynamics import CHALLENGER, resolve
+from twingym.evaluation.exploitability import exploitability
 from twingym.evaluation.held_out import recorded_of
+from twingym.evaluation.judge import judged_by
+from twingym.evaluation.model_card import exploitability_field
 from twingym.evaluation.recorded_card import recorded_card
 from twingym.evaluation.recorded_page import recorded_page
+from twingym.evaluation.rollout import Policy
+from twingym.experiments.console import bars_table
+from twingym.experiments.finished_blocks import FinishedBlocks
 from twingym.scenarios.scenario import Scenario
+from twingym.twins.cohort import people
 from twingym.twins.errors import WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import WEIGHTS, TwinModel
 
 BACKBONE: Literal["gru"] = "gru"  # of challengers, where none is asked for
+EXPLOITED_PEOPLE, SEED = 1000, 20261  # whom agents are judged on, and with which luck
 
 
 def fit_recorded(
@@ -52,18 +59,42 @@ def fit_recorded(
     return TwinModel(model.network, {**model.training, "tables": tables})
 
 
-def judged_recorded(scenario: Scenario, model: TwinModel, folder: Path, console: Console) -> tuple[dict[str, Any], str]:
-    """Return the card of a model as JSON and as a page, and print its bars; a challenger in ``folder`` judges too."""
+def judged_recorded(
+    scenario: Scenario,
+    model: TwinModel,
+    folder: Path,
+    console: Console,
+    agents: Callable[[], Mapping[str, Policy]] | None = None,
+    finished: FinishedBlocks | None = None,
+) -> tuple[dict[str, Any], str]:
+    """Return the card of a model as JSON and as a page, and print its bars; a challenger in ``folder`` judges too.
+
+    Args:
+        scenario: From a table.
+        model: Its twin model.
+        folder: Of its weights.
+        console: Where to print.
+        agents: Trains or loads what shows whether agents exploit the model's errors; none by default. The challenger
+            judges them, on simulated people with the traits of those who were held out.
+        finished: Blocks that were finished before; none by default.
+
+    Raises:
+        WeightsError: If there are agents, and no challenger to judge them.
+    """
+    once = finished.once if finished else lambda name, compute: compute()
     try:
         challenger = TwinModel.load(folder / CHALLENGER, scenario.world_fingerprint())
     except WeightsError:
         challenger = None
     with console.status("forecasting held-out people"):
-        content = recorded_card(scenario, model, challenger)
-    table = Table("check", "value", "bar", "", title=f"{scenario.id}: twin model on {content['judge']}")
-    for row in content["bars"]:
-        table.add_row(row["check"], f"{row['value']:.3g}", row["bar"], "ok" if row["cleared"] else "[red]missed[/red]")
-    console.print(table)
+        content = dict(once("held out", lambda: recorded_card(scenario, model, challenger)))
+    exploited = None
+    if agents is not None:
+        _, world = judged_by(scenario, CHALLENGER, folder)
+        dynamics, held_out = resolve(scenario, "transformer", folder), people("test", EXPLOITED_PEOPLE)
+        exploited = once("exploitability", lambda: exploitability(world, dynamics, agents(), held_out, SEED))
+    content["exploitability"] = exploitability_field(exploited)
+    console.print(bars_table(f"{scenario.id}: twin model on {content['judge']}", content["bars"]))
     for line in content["cannot"]:
         console.print(f"[bold]can not support[/] {line}")
     return content, recorded_page(content)

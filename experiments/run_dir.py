@@ -10,14 +10,13 @@ import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
-from twingym.twins.errors import ManifestError, RunExistsError, SpecError
+from twingym.twins.errors import ManifestError, RunExistsError, SpecError, nearest
 
 CONFIG, MANIFEST = "config.json", "manifest.json"
 CHECKPOINTS, TABLES, FIGURES, EVENTS = "checkpoints", "tables", "figures", "tensorboard"
@@ -67,8 +66,8 @@ class RunDir:
         """
         if not (path / CONFIG).is_file():
             parent = path.parent if path.parent.is_dir() else Path()
-            near = get_close_matches(path.name, [p.name for p in parent.iterdir() if (p / CONFIG).is_file()], n=1)
-            guess = f" Did you mean {parent / near[0]}?" if near else ""
+            near = nearest(path.name, (p.name for p in parent.iterdir() if (p / CONFIG).is_file()), 0.6)
+            guess = f" Did you mean {parent / near}?" if near else ""
             raise SpecError(f"{path} is not a run: it holds no {CONFIG}.{guess} Runs are made by `twingym train`.")
         return cls(path)
 

@@ -1,7 +1,8 @@
-"""How is a quantity shown in another unit? Inside, everything keeps the unit that it is declared in."""
+"""Which units measure the same, and how is a quantity shown in another? Inside, everything keeps its declared unit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,17 @@ from twingym.twins.errors import unknown
 from twingym.twins.scales import Floats
 from twingym.twins.variables import Variable
 
-# Amount in the second unit per amount in the first; mg/dL and mmol/L are those of glucose (molar mass taken as 180 g).
-FACTORS = {("mg/dL", "mmol/L"): 1.0 / 18.0, ("min", "h"): 1.0 / 60.0, ("weeks", "days"): 7.0}
+# How large each unit is, in the first of its line; a line for each quantity.
+QUANTITIES: tuple[Mapping[str, float], ...] = (
+    {"ug": 1.0, "mg": 1e3, "g": 1e6, "kg": 1e9, "lb": 453.59237e6},
+    {"mm": 1.0, "cm": 10.0, "in": 25.4, "m": 1e3},
+    {"mg/L": 1.0, "mg/dL": 10.0, "g/L": 1e3, "g/dL": 1e4},
+    {"mmHg": 1.0, "kPa": 7.50062},
+    {"min": 1.0, "h": 60.0, "hours": 60.0, "days": 1440.0, "weeks": 10_080.0, "months": 43_830.0, "years": 525_960.0},
+    {"%": 1.0, "share": 100.0},
+    {"cents": 1.0, "dollars": 100.0},
+)
+GLUCOSE = {"mg/dL": 1.0, "mmol/L": 18.0}  # its molar mass taken as 180 g; of another substance there are more or fewer
 
 
 def factor(unit: str, wanted: str) -> float:
@@ -28,8 +38,14 @@ def factor(unit: str, wanted: str) -> float:
 
 def factors_from(unit: str) -> dict[str, float]:
     """Return the units that an amount in ``unit`` can be shown in, and what it is multiplied by."""
-    both_ways = {**FACTORS, **{(b, a): 1.0 / f for (a, b), f in FACTORS.items()}}
-    return {unit: 1.0, **{b: f for (a, b), f in both_ways.items() if a == unit}}
+    glucose = {other: GLUCOSE[unit] / size for other, size in GLUCOSE.items()} if unit in GLUCOSE else {}
+    return {unit: 1.0, **glucose, **other_units(unit)}
+
+
+def other_units(unit: str) -> dict[str, float]:
+    """Return the other units of whatever is measured in ``unit``, and how many of each make one of it."""
+    line = next((line for line in QUANTITIES if unit in line), {})
+    return {other: line[unit] / size for other, size in line.items() if other != unit}
 
 
 def convert(amount: Floats | float, unit: str, wanted: str) -> Floats:

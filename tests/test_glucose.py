@@ -364,7 +364,8 @@ def estimates() -> dict[str, dict[str, float]]:
     rules = {
         "constant": RulePolicy(GLUCOSE, "constant_basal"),
         "bolus": RulePolicy(GLUCOSE, "basal_bolus"),
-        "heavy bolus": RulePolicy(GLUCOSE, "basal_bolus", {"carb_factor": 250.0, "basal_factor": 1.2}),
+        "stacked": RulePolicy(GLUCOSE, "stacked_corrections"),
+        "by weight": RulePolicy(GLUCOSE, "weight_based"),
         "tuned": RulePolicy(GLUCOSE, "pid", TUNED),
     }
     found = {}
@@ -378,6 +379,12 @@ def test_each_limit_is_broken_by_some_rule(estimates: dict[str, dict[str, float]
     for constraint in GLUCOSE.constraints:
         limit = constraint.risk if constraint.kind == "chance" else constraint.limit
         assert max(found[constraint.name] for found in estimates.values()) > limit, constraint.name
+
+
+def test_doses_by_weight_alone_are_too_much_for_the_sensitive(estimates: dict[str, dict[str, float]]) -> None:
+    """Nobody's own need enters them; under every other rule groups of sensitivity have about as many lows."""
+    gaps = {rule: found["low_gap_sensitivity"] for rule, found in estimates.items()}
+    assert gaps.pop("by weight") > 3.0 * max(gaps.values())
 
 
 def test_one_rule_keeps_every_limit(estimates: dict[str, dict[str, float]]) -> None:

@@ -17,6 +17,7 @@ from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.evaluation import compare
 from twingym.evaluation.model_card import CARD, PAGE, read_card
 from twingym.experiments.cli import main
+from twingym.experiments.fit_recorded import EXPLOITED_PEOPLE
 from twingym.experiments.judging import Bench
 from twingym.scenarios import Step, Values, from_table, get
 from twingym.scenarios.table.check import check_tables
@@ -263,6 +264,31 @@ def test_the_card_is_written_again_from_the_model(fitted):
     again, first = (json.loads((f / CARD).read_text()) for f in (out, fitted.with_name("clinic_twin")))
     assert again["report"] == first["report"]
     assert again["likelihood"] == first["likelihood"]
+
+
+def test_the_card_of_a_table_tells_what_agents_keep_under_the_challenger(fitted, capsys):
+    folder, out = fitted.with_name("clinic_twin"), fitted.parent / "exploited"
+    assert read_card(folder)["exploitability"]["value"] is None
+    assert verb("card", fitted, "--out", str(out), "--exploit", "--n-timesteps", "200") == 0
+    card = read_card(out)
+    found = card["exploitability"]["value"]
+    assert found["people"] == EXPLOITED_PEOPLE
+    agent = found["agents"]["PPO"]
+    assert set(agent["limits"]) == {"low", "gap"}
+    assert agent["promised"][1] < agent["promised"][2]
+    assert agent["gap"]["return"][0] != 0.0  # two models, two returns
+    assert card["report"] == read_card(folder)["report"]
+    assert "| PPO |" in (out / PAGE).read_text()
+    assert sorted(path.name for path in out.iterdir()) == [CARD, PAGE]
+    capsys.readouterr()
+    for words, said in (
+        (("--quick",), "quick is True; the card of a table takes seconds"),
+        (("--against", "reference"), "has no reference to judge by; use against='challenger'"),
+        (("--exploit", "--weights", str(folder / CHALLENGER)), "no twin model"),  # which has no challenger of its own
+    ):
+        assert verb("card", fitted, "--out", str(fitted.parent / "refused"), *words) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+    assert not (fitted.parent / "refused").exists()
 
 
 def test_more_people_in_the_table_leave_the_model_valid(fitted):

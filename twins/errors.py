@@ -56,8 +56,13 @@ def unknown(what: str, name: str, allowed: Iterable[str], hint: str = "") -> Unk
         hint: The next step, a sentence.
     """
     names = sorted(allowed)
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, names)
+    guess = f" Did you mean {near!r}?" if near else ""
     return UnknownNameError(
         f"unknown {what} {name!r}.{guess} Known: {', '.join(names) or 'none'}.{' ' + hint if hint else ''}"
     )
+
+
+def nearest(name: str, allowed: Iterable[str], alike: float = 0.4) -> str | None:
+    """Return which of the names that exist was perhaps meant; None if none is ``alike`` enough, from 0 to 1."""
+    return next(iter(get_close_matches(name, sorted(allowed), n=1, cutoff=alike)), None)

@@ -188,6 +188,16 @@ class Variable:
         return reader in _READERS[self.audience]
 
     @property
+    def span(self) -> str:
+        """What it may be, in words: its levels, or from where to where in its unit."""
+        return ", ".join(self.levels) or f"{self.low:g} to {self.high:g} {self.unit}".strip()
+
+    @property
+    def allowed(self) -> str:
+        """Its span as an error says it, which tells whole numbers too."""
+        return self.span + ("" if self.kind == "continuous" or self.levels else ", whole numbers")
+
+    @property
     def has_zero_atom(self) -> bool:
         """Whether exact zeros are common: a continuous amount on a log scale that starts at zero."""
         return self.kind == "continuous" and self.scale == "log" and self.low == 0.0

@@ -112,6 +112,14 @@ def stacked_corrections(now: Values, memory: dict[str, Floats], settings: Settin
     return {"insulin": amounts + STEPS_PER_HOUR * np.where(high, excess, 0.0)}
 
 
+def weight_based(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
+    """Basal-bolus as if everybody of the same weight needed the same insulin, however sensitive to it."""
+    basal = settings["daily_per_kg"] * now["weight"] / (24.0 * DAILY_PER_BASAL)
+    # What is on board is a share of the person's own daily insulin; here it is one of what they are taken to need.
+    assumed = {**now, "basal": basal, "iob": now["iob"] * now["basal"] / basal}
+    return basal_bolus(Values(assumed), memory, settings)
+
+
 def low_glucose_suspend(now: Values, memory: dict[str, Floats], settings: Settings) -> dict[str, Floats]:
     """Basal-bolus that stops while glucose is low or about to be: extrapolated half an hour ahead."""
     ahead = now["smooth_cgm"] + np.minimum(now["change_30"], 0.0)
@@ -176,6 +184,14 @@ RULES = {
         units={**BOLUS_UNITS, "every": "steps"},
         about="A known mistake, which every limit on lows has to catch: corrections that pile up (Heise and Meneghini "
         "2014, Endocr. Pract. 20:75); an hour between them is an assumption.",
+    ),
+    "weight_based": Rule(
+        weight_based,
+        {**BOLUS_SETTINGS, "daily_per_kg": 0.5},
+        units={**BOLUS_UNITS, "daily_per_kg": "U/kg"},
+        about="Where insulin begins before anything is known of a person, kept for good: 0.5 U/kg a day (American "
+        "Diabetes Association 2024, Diabetes Care 47:S158), ratios as in basal_bolus. What gaps between groups of "
+        "sensitivity guard against.",
     ),
     "low_glucose_suspend": Rule(
         low_glucose_suspend,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Iterable
 
 from twingym.scenarios.table.meds import CODE
 from twingym.scenarios.table.problems import Problem
 from twingym.scenarios.table.sheet import Sheet
 from twingym.scenarios.table.spec import Column, TableSpec
+from twingym.twins.errors import nearest
 
 
 def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) -> dict[str, list[Column]]:
@@ -28,13 +29,12 @@ def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) 
         elif column_homes:
             homes[column_homes[0].source.name].append(column)
         elif column.recorded:
-            there = sorted({str(name) for s in sheets for name in s.frame.columns})
-            near = get_close_matches(column.column, there, n=1, cutoff=0.4)
-            guess = f"; did you mean {near[0]!r}" if near else ""
+            there = {str(name) for s in sheets for name in s.frame.columns}
             unit = f" ({column.variable.unit})" if column.variable.unit else ""
             where = column.table or ", ".join(homes)
             found = "no rows with this code" if CODE in there else "missing"
-            problems.append(Problem(where, column.column, found, f"a column for {column.name!r}{unit}{guess}"))
+            allowed = f"a column for {column.name!r}{unit}{_meant(column.column, there)}"
+            problems.append(Problem(where, column.column, found, allowed))
     for sheet in sheets:
         source = sheet.source
         named = {source.person, source.time, source.until, *source.ignore}
@@ -42,8 +42,9 @@ def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) 
         named |= {c.column for c in spec.columns if c.table in ("", source.name)}
         for name in sheet.frame.columns:
             if name not in named:
-                near = get_close_matches(str(name), [c.column for c in spec.columns], n=1, cutoff=0.6)
-                guess = f" (is it {near[0]!r}?)" if near else ""
+                # Many columns are none of the spec's: only a name that is much like one of them is a slip.
+                near = nearest(str(name), (c.column for c in spec.columns), 0.6)
+                guess = f" (is it {near!r}?)" if near else ""
                 sheet.say(str(name), None, "an unknown column", f"those the spec declares{guess}, or list it in ignore")
         if len(sheet.frame) == 0:
             sheet.say("", None, "no rows", "at least one for each person")
@@ -58,6 +59,9 @@ def find_people_and_times(sheets: list[Sheet]) -> None:
         for name in needed:
             dated = name == source.until and source.dates is not None  # a date rather than a column
             if name is not None and name not in columns and not dated:
-                near = get_close_matches(name, [str(c) for c in columns], n=1, cutoff=0.4)
-                guess = f"; did you mean {near[0]!r}" if near else ""
-                sheet.say(name, None, "missing", f"the column that the spec names{guess}")
+                sheet.say(name, None, "missing", f"the column that the spec names{_meant(name, map(str, columns))}")
+
+
+def _meant(name: str, there: Iterable[str]) -> str:
+    near = nearest(name, there)
+    return f"; did you mean {near!r}" if near else ""

@@ -184,16 +184,14 @@ class CourseTable:
             text = filled & np.isnan(numbers)
             beyond = ~np.isnan(numbers) & ~((numbers >= v.low) & (numbers <= v.high))
             odd = ~beyond & (np.isfinite(numbers) & (numbers != np.rint(numbers)) if v.kind != "continuous" else False)
-            span = ", ".join(v.levels) or f"{v.low:g} to {v.high:g} {v.unit}".strip()
-            if v.kind != "continuous" and not v.levels:
-                span += ", whole numbers"
             self._wrong[v.name] = text | beyond | odd
-            yield from self._at(v.name, text, span if v.levels else f"{span}, a number")
-            for unit, by in factors_from(v.unit).items() if v.kind == "continuous" and v.unit else ():
+            yield from self._at(v.name, text, v.allowed if v.levels else f"{v.allowed}, a number")
+            # From 0 on whatever is too much would fit in a smaller unit.
+            for unit, by in factors_from(v.unit).items() if v.kind == "continuous" and v.unit and v.low > 0.0 else ():
                 fits = beyond & (numbers / by >= v.low) & (numbers / by <= v.high)
-                yield from self._at(v.name, fits, f"{span}; in {unit} it would fit: one unit for all")
+                yield from self._at(v.name, fits, f"{v.allowed}; in {unit} it would fit: one unit for all")
                 beyond &= ~fits
-            yield from self._at(v.name, beyond | odd, span)
+            yield from self._at(v.name, beyond | odd, v.allowed)
             recorded = v in s.variables and v.kind != "event" and v.seen_by("twin")
             if recorded and len(numbers) > int(self.first.sum()) and not filled.any():
                 yield _whole(

@@ -9,31 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twingym.scenarios.units import other_units
 from twingym.twins.scales import Floats
 
 LEAST_SHARE, LEAST_VALUES = 0.01, 5  # of the smaller heap
 NEAR = 0.15  # of a factor, in its logarithm: medians of small heaps are not known better
 VALLEY = 0.1  # of the smaller heap, at most, in the middle third between the medians
-# How many of the other unit make one of the declared. Substances' own (mmol/L of glucose) are declared by the user.
-KNOWN: Mapping[str, Mapping[str, float]] = {
-    "kg": {"lb": 2.2046, "g": 1000.0},
-    "g": {"kg": 0.001, "mg": 1000.0},
-    "mg": {"g": 0.001, "ug": 1000.0},
-    "cm": {"in": 0.3937, "m": 0.01, "mm": 10.0},
-    "m": {"cm": 100.0, "in": 39.37},
-    "g/dL": {"g/L": 10.0},
-    "g/L": {"g/dL": 0.1},
-    "mg/dL": {"mg/L": 10.0, "g/L": 0.01},
-    "mg/L": {"mg/dL": 0.1},
-    "mmHg": {"kPa": 0.1333},
-    "kPa": {"mmHg": 7.501},
-    "days": {"hours": 24.0, "weeks": 1 / 7},
-    "years": {"months": 12.0, "days": 365.25},
-    "months": {"years": 1 / 12},
-    "share": {"%": 100.0},
-    "%": {"share": 0.01},
-    "dollars": {"cents": 100.0},
-}
 
 
 class Heap(NamedTuple):
@@ -44,7 +25,7 @@ class Heap(NamedTuple):
     rows: NDArray[np.bool_]
 
 
-def mixed(values: Floats, unit: str, others: Mapping[str, float]) -> Heap | None:
+def mixed(values: Floats, unit: str, own: Mapping[str, float]) -> Heap | None:
     """Return the heap in another unit, if there is one.
 
     Logarithms are parted half a factor beside their median (few values in the other unit) or where two heaps fit best
@@ -54,9 +35,9 @@ def mixed(values: Floats, unit: str, others: Mapping[str, float]) -> Heap | None
     Args:
         values: Of one column, (N,); only positive ones count.
         unit: The declared one.
-        others: Further units by name, beside :data:`KNOWN`: how many make one of the declared.
+        own: The substance's own units (mmol/L of glucose), by name: how many make one of the declared.
     """
-    factors = {**KNOWN.get(unit, {}), **others}
+    factors = {**other_units(unit), **own}
     there = np.isfinite(values) & (values > 0.0)
     logs = np.sort(np.log(values[there]))
     least = max(LEAST_VALUES, math.ceil(LEAST_SHARE * len(logs)))

@@ -15,7 +15,6 @@ from twingym.scenarios.table.problems import NO_ROWS, Problem, shown
 from twingym.scenarios.table.spec import Column, Source, TableSpec
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.scales import Floats
-from twingym.twins.variables import Variable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +78,7 @@ class Sheet:
             found[codes >= 0] = known[codes[codes >= 0]] if len(known) else np.nan
             self.say(column.column, (codes >= 0) & np.isnan(found), "{}", ", ".join(v.levels))
             return found
-        numbers = self.plain(column.column, _span(v))
+        numbers = self.plain(column.column, "a number" if v.levels else v.allowed)
         if column.cuts:
             return np.where(np.isfinite(numbers), np.searchsorted(column.cuts, numbers, side="right"), np.nan)
         with np.errstate(invalid="ignore"):
@@ -88,7 +87,7 @@ class Sheet:
         if column.counts:
             return np.where(np.isnan(numbers), np.nan, 1.0)
         if column.combine != "sum":  # a sum's bounds hold for what is summed up
-            self.say(column.column, outside, "{}", _span(v))
+            self.say(column.column, outside, "{}", v.allowed)
         self.say(column.column, broken & ~outside, "{}", f"whole numbers from {v.low:g} to {v.high:g}")
         return np.where(outside | broken, np.nan, numbers)
 
@@ -199,10 +198,3 @@ def _sheet(spec: TableSpec, source: Source, frame: pd.DataFrame, offset: int, di
             frame, source, [c.column for c in spec.columns if c.recorded and c.table in ("", source.name)]
         )
     return Sheet(source, frame, offset, digest)
-
-
-def _span(v: Variable) -> str:
-    """Say what a variable may be."""
-    if v.levels:
-        return "a number"
-    return f"{v.low:g} to {v.high:g} {v.unit}".strip() + ("" if v.kind == "continuous" else ", whole numbers")
