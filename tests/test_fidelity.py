@@ -26,7 +26,6 @@ MISSED: dict[str, set[str]] = {
         "effect of call every 3 weeks over the reference's",
         "correlation of effects of call every 3 weeks",
     },
-    "Sepsis-v0": {"largest error of return"},
 }
 # On other luck a fraction of a card's effort, and only what a bar looks at.
 EFFORT = Effort(branches=0.2, doubt_samples=80, calibration_people=3000, recalibration_people=300, window_people=600)

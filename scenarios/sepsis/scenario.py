@@ -173,9 +173,9 @@ def build(constants: Constants) -> Scenario:
         baseline="until_well",
         behaviour={"until_well": 3.0, "optimal": 3.0, "all": 2.0, "by_signs": 1.0, "none": 1.0},
         # Rules seldom do what is unwise; what it does must be known all the same.
-        mixture=Mixture(clinician=0.3, exploratory=0.5, randomised=0.2),
+        mixture=Mixture(clinician=0.2, exploratory=0.45, randomised=0.35),
         window=4,  # of which only the last step matters
-        fit=FitConfig(epochs=14, batches=100, batch_tokens=3500, segment=12.0, ema=0.99),
+        fit=FitConfig(epochs=26, batches=100, batch_tokens=3500, segment=12.0, ema=0.99),
         fidelity=PLAN,
         parameters=constants,
         provenance=PROVENANCE,
