@@ -17,6 +17,7 @@ from torch import Tensor
 
 from twingym.twins.recurrent import Belief, RecurrentEvents, Tally
 
+LEAST_SHARE = 1e-30  # arithmetic with still smaller, denormal numbers is slow
 LEAST_TOTAL = 1e-20  # of shares that were never scaled up again: below it they are worked out anew
 
 
@@ -29,7 +30,8 @@ class QuickTally:
 
     def __init__(self, events: RecurrentEvents, belief: Belief, shares: Tensor, effect: Tensor, traits: Tensor) -> None:
         """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F)."""
-        self.events, self.belief, self.shares, self.effect, self.traits = events, belief, shares, effect, traits
+        self.events, self.belief, self.shares, self.traits = events, belief, shares, traits
+        self.effect = effect.contiguous()
         self._counts: list[Tensor] = []
         rates = events.log_rates().exp()  # (M, C, J)
         # The share that is left after each count of nobody, and the rates of those.
@@ -37,11 +39,11 @@ class QuickTally:
         table = torch.cat([left, left[:, :-1] * rates], dim=1)  # (M, 2 C + 1, J)
         sums = torch.bmm(shares.transpose(0, 1), table.mT).transpose(0, 1)  # (B, M, 2 C + 1)
         self._left = left
-        self._treated, self._own = (effect != 0.0).flatten(1).any(1).nonzero()[:, 0], [shares]
+        self._treated, self._own = (self.effect != 0.0).flatten(1).any(1).nonzero()[:, 0], [shares]
         if len(self._treated):
             totals, means, own = [], [], shares[self._treated]  # (S, M, J)
             self._own = [own]
-            for rate, factor in zip(rates.unbind(1), effect[self._treated].exp().unbind(-1), strict=True):
+            for rate, factor in zip(rates.unbind(1), self.effect[self._treated].exp().unbind(-1), strict=True):
                 totals.append(own.sum(-1))
                 means.append((own * rate).sum(-1))
                 own = own * (rate * -factor[..., None]).exp_()
@@ -78,7 +80,7 @@ class QuickTally:
             belief = replace(belief, odds=odds.index_copy(0, rows, self._exactly(rows).after().odds))
             known = belief.each(lambda tensor: tensor[rows])
             shares.index_copy_(0, rows, self.events.types(known, self.traits[rows]).exp())
-        return belief, shares
+        return belief, shares.clamp_min_(LEAST_SHARE)
 
     def _odds(self, added: int) -> Tensor:
         """Log odds (B, M) of being there for those of whom so many counts were none."""
