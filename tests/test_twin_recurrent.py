@@ -12,6 +12,7 @@ from twingym.scenarios import get
 from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork
+from twingym.twins.quick_tally import QuickTally
 from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.transformer_config import TransformerConfig
@@ -135,6 +136,27 @@ def test_whole_courses_have_the_likelihood_of_their_steps(events, draw):
         np.testing.assert_allclose(whole[:, t], tally.masses(belief.odds).diff(dim=-1), atol=1e-9)
         belief = events.advance(belief, effect[:, t], counted(counts[:, t], known[:, t]), traits)
     assert whole[known[:, :, None].expand_as(whole) == 0.0].abs().max() < 1e-12
+
+
+@torch.inference_mode()
+def test_sums_over_types_say_what_the_whole_of_bayes_rule_does(events, middle, draw):
+    """Of the treated and the others, counted or not, step after step; some hardly ever are as quiet as here."""
+    belief, effect, traits = middle
+    shares = events.types(belief, traits).exp()
+    for step in range(6):
+        now = effect * (draw(PEOPLE, 1, 1) > 0.0) + 4.0 * (step == 3)
+        quick, whole = QuickTally(events, belief, shares, now, traits), Tally(events, belief, now, traits)
+        for c in range(len(MOST)):
+            np.testing.assert_allclose(quick.mean(c), whole.mean(c), rtol=1e-6)
+            count = torch.poisson(0.3 * draw(PEOPLE).abs()) * (step != 3)
+            quick.add(count)
+            whole.add(c, count, column(1))
+        (after, shares), wanted = quick.after(), whole.after()
+        for name in ("counted", "exposure", "odds"):
+            np.testing.assert_allclose(getattr(after, name), getattr(wanted, name), rtol=1e-6, atol=1e-9)
+        share = shares / shares.sum(-1, keepdim=True)
+        np.testing.assert_allclose(share, events.types(wanted, traits).exp(), rtol=1e-5, atol=1e-9)
+        belief = after
 
 
 @pytest.mark.parametrize(("bought", "idle"), [((), 30.0), ((3.0,), 0.0), ((3.0,), 20.0), ((1.0, 2.0, 5.0, 8.0), 15.0)])

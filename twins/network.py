@@ -265,12 +265,13 @@ class TwinNetwork(nn.Module):
         """
         heads = heads or StackedHeads(self.trunk.heads)
         features = heads.block(hidden)  # (M, B, D_model)
+        active = heads.active(features)
         rows = torch.arange(len(bound), device=bound.device)
         drawn = hidden.new_zeros(len(bound), 0)
         expected, linear = [], self._linear(tokens)
 
         def params(k: int, told: Tensor) -> Tensor:
-            return heads.params(features, k, told) + self._shared(k, linear, told)  # (M, B, P)
+            return heads.params(features, k, told, active) + self._shared(k, linear, told)  # (M, B, P)
 
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer

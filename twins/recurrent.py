@@ -114,8 +114,9 @@ class RecurrentEvents(nn.Module):
     def types(self, belief: Belief, traits: Tensor) -> Tensor:
         """Log probability of each type (..., M, J) of people with these traits (..., F), given that they are there."""
         log_rates = self.log_rates()
-        born = self.log_share + (traits @ self.tilt.T)[..., None] * self.activity
         # Term by term: a matrix product would round differently in batches of another size.
+        tilt = (traits[..., None, :] * self.tilt).sum(-1)  # (..., M)
+        born = self.log_share + tilt[..., None] * self.activity
         for c, (log_rate, rate) in enumerate(zip(log_rates.unbind(1), log_rates.exp().unbind(1), strict=True)):
             counted, exposure = belief.counted[..., c, None, None], belief.exposure[..., c, None]
             born = born + counted * log_rate - exposure * rate
@@ -184,7 +185,7 @@ class RecurrentEvents(nn.Module):
         staying = left + torch.lgamma(second + before + n)  # (S,) log chance of staying after each of n
         leaving = left + torch.lgamma(second + before + n - 1.0) + first.log()  # of leaving after the n-th
         stay = n[:, None] * log_mean - few - torch.lgamma(n + 1.0)[:, None] + staying[:, None]
-        last = torch.special.gammainc(n[:, None].expand_as(few), few).clamp_min(1e-37).log() + leaving[:, None]
+        last = chance_of_more(n, few).clamp_min(1e-37).log() + leaving[:, None]
         return Told(mean, some, torch.logaddexp(stay, last), stay)
 
 
@@ -267,6 +268,15 @@ class Tally:
         exposure = self.effect.exp() * self._weight[..., None, :]
         before, odds = self.belief, odds_after(self.belief.odds, *self.ends())
         return Belief(before.counted + self._counts, before.exposure + exposure, odds, before.purse)
+
+
+def chance_of_more(n: Tensor, mean: Tensor) -> Tensor:
+    """Chance of at least ``n`` (S,) events where they are Poisson of ``mean`` (S, J)."""
+    chance, several = -torch.expm1(-mean), (n > 1.0).nonzero()[:, 0]  # of one, which is what there mostly is
+    if len(several) == 0:
+        return chance
+    some = mean[several]
+    return chance.index_copy(0, several, torch.special.gammainc(n[several, None].expand_as(some), some))
 
 
 def _summed(mass: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,8 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
+from twingym.twins.quick_tally import QuickTally
+from twingym.twins.recurrent import TYPES, Belief, Counted, RecurrentEvents
 from twingym.twins.tensors import Tensors
 
 LEAST_CHANCE = 1e-12  # that an event is the last
@@ -49,6 +50,7 @@ class Regulars(Tensors):
         effect: Log factors on rates and amounts in that step, (B, M, C + A).
         habits: What they are like.
         stale: Whether habits have to be drawn anew, since something else is known now, (B,).
+        shares: Of each type given the belief and being there, up to a factor, (B, M, J); nothing where stale.
     """
 
     belief: Belief
@@ -56,6 +58,7 @@ class Regulars(Tensors):
     effect: Tensor
     habits: Habits
     stale: Tensor
+    shares: Tensor
 
     @classmethod
     def unborn(cls, people: int, heads: int, counts: int, amounts: int = 0) -> Regulars:
@@ -63,7 +66,7 @@ class Regulars(Tensors):
         belief, none = Belief.unborn(people, heads, counts, amounts), torch.zeros(people, counts)
         habits = Habits(none, none, torch.ones(people), torch.zeros(people, amounts))
         effect, stale = torch.zeros(people, heads, counts + amounts), torch.ones(people, dtype=torch.bool)
-        return cls(belief, belief, effect, habits, stale)
+        return cls(belief, belief, effect, habits, stale, torch.zeros(people, heads, TYPES if counts else 0))
 
     def corrected(self, events: RecurrentEvents, counted: Counted, traits: Tensor) -> Regulars:
         """Return the same people if the last step had come to this instead."""
@@ -78,7 +81,11 @@ class Occasion:
         """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F)."""
         self.events, self.people, self.effect, self.traits = events, people, effect, traits
         on_rates, self._on_amounts = events.split(effect)
-        self.tally = Tally(events, people.belief, on_rates, traits)
+        self._stale, shares = people.stale.nonzero()[:, 0], people.shares
+        if len(self._stale):
+            known = people.belief.each(lambda tensor: tensor[self._stale])
+            shares = shares.index_copy(0, self._stale, events.types(known, traits[self._stale]).exp())
+        self.tally = QuickTally(events, people.belief, shares, on_rates, traits)
         self.habits = people.habits
         self._left = torch.zeros_like(people.habits.there)
         self._paid: list[Tensor] = []
@@ -86,14 +93,14 @@ class Occasion:
 
     def settle(self, head: Tensor, u: Tensor) -> None:
         """Draw stale habits from what ``head`` (B,) believes, at uniforms (B, 1 + C + A)."""
-        rows = self.people.stale.nonzero()[:, 0]
+        rows = self._stale
         if len(rows) == 0:
             return
         own, u = head[rows], u[rows]
         odds = self.people.belief.odds[rows, own]
         gone = torch.sigmoid(-odds)
         share = ((u[:, :1] - gone[:, None]) / torch.sigmoid(odds)[:, None]).clamp_min(0.0)
-        reached = self.tally.there[rows, own].exp().cumsum(-1)  # (S, J)
+        reached = self.tally.shares[rows, own].cumsum(-1)  # (S, J)
         kind = (reached < share).sum(-1).clamp_max(reached.shape[-1] - 1)
         first, second = self.events.log_leaving[own].exp().double().unbind(-1)  # (S, C) each
         second = second + self.people.belief.counted[rows]
@@ -117,7 +124,7 @@ class Occasion:
         stop = torch.ceil(torch.log(last[some].double()) / stop).to(u.dtype)  # after which event they leave
         self._left[some] = torch.maximum(self._left[some], (stop <= count[some]).to(u.dtype))
         count = count.index_copy(0, some, torch.minimum(count[some], stop))
-        self.tally.add(c, count, torch.ones_like(count))
+        self.tally.add(count)
         return count, mean.T
 
     def amount(self, events: Tensor, a: int, head: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,12 +144,12 @@ class Occasion:
     def after(self) -> Regulars:
         """Return the people once all counts and amounts are drawn."""
         people, there = self.people, self.habits.there * (1.0 - self._left)
-        belief = self.tally.after()
+        belief, shares = self.tally.after()
         if self._paid:
             paid, value = torch.stack(self._paid, dim=-1), torch.stack(self._values, dim=-1)
             belief = replace(belief, purse=self.events.amounts.take_in(belief.purse, self._on_amounts, paid, value))
         habits = replace(self.habits, there=there)
-        return Regulars(belief, people.belief, self.effect, habits, torch.zeros_like(people.stale))
+        return Regulars(belief, people.belief, self.effect, habits, torch.zeros_like(people.stale), shares)
 
 
 def poisson(mean: Tensor, u: Tensor, most: int) -> Tensor:

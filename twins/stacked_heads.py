@@ -42,8 +42,11 @@ class StackedHeads:
         self._bias = _biases(h.down for h in heads) + gain * _biases(h.prior[2] for h in heads)  # (M, 1, D)
         self._scale = torch.stack([h.norm_out.weight for h in heads])[:, None]
         self._shift = _biases(h.norm_out for h in heads)
+        self._epsilon = heads[0].norm_out.eps
         self._ones, self._zeros = torch.ones(self._bias.shape[-1]), torch.zeros(self._bias.shape[-1])
 
+        # What follows is only used centred, so that people's features have mean zero, and their norm is a length.
+        self._down, self._prior_down, self._bias = (_centred(w) for w in (self._down, self._prior_down, self._bias))
         by_variable = list(zip(*(h.write for h in heads), strict=True))
         self._widths = [int(_biases(layers).shape[-1]) for layers in by_variable]
         self._write = [_padded(_matrices(layers)) for layers in by_variable]  # (M, D, >= P) each
@@ -57,16 +60,25 @@ class StackedHeads:
         """Trunk output (B, D) to every head's own features (M, B, D)."""
         shared = (self.count, *h.shape)
         normed = self._norm(h).expand(shared)
-        x = h + self._bias  # (M, B, D)
+        x = _centred(h) + self._bias  # (M, B, D)
         x.baddbmm_(_gelu_(torch.baddbmm(self._up_bias, normed, self._up)), self._down)
         x.baddbmm_(_gelu_(torch.baddbmm(self._prior_bias, h.expand(shared), self._prior)), self._prior_down)
-        return torch.addcmul(self._shift, self._norm(x), self._scale, out=x)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (M, B, 1)
+        x.mul_(length.square_().mul_(1.0 / x.shape[-1]).add_(self._epsilon).rsqrt_())
+        return torch.addcmul(self._shift, x, self._scale, out=x)
 
-    def params(self, z: Tensor, v: int, told: Tensor) -> Tensor:
-        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell, (B, E_v)."""
+    def active(self, z: Tensor) -> Tensor:
+        """What variables that depend on no earlier ones are written from, (M, B, D), of features (M, B, D)."""
+        return F.gelu(z)
+
+    def params(self, z: Tensor, v: int, told: Tensor, active: Tensor | None = None) -> Tensor:
+        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell, (B, E_v).
+
+        ``active`` saves working :meth:`active` out once more.
+        """
         earlier = self._earlier[v - 1] if told.shape[-1] else None
         if earlier is None:
-            active = F.gelu(z)
+            active = self.active(z) if active is None else active
         elif told.shape[-1] == 1:
             active = _gelu_(torch.addcmul(z, told, earlier))
         else:
@@ -87,8 +99,14 @@ def _biases(layers: Iterable[nn.Module]) -> Tensor:
     return torch.stack([layer.bias for layer in layers if isinstance(layer, nn.Linear | nn.LayerNorm)])[:, None]
 
 
+def _centred(weights: Tensor) -> Tensor:
+    """Take the mean over the last axis off."""
+    return weights - weights.mean(-1, keepdim=True)
+
+
 def _padded(weights: Tensor) -> Tensor:
     """Fill the last axis up with zeros unless it is short: products of a few columns take longer than of sixteen."""
     if weights.shape[-1] <= FEW_COLUMNS:
-        return weights.mT.contiguous().mT  # fastest with columns that lie together
+        # Fastest with columns that lie together; one column alone counts as such however it is strided.
+        return weights.new_empty(weights.mT.shape).copy_(weights.mT).mT
     return F.pad(weights, (0, -weights.shape[-1] % COLUMNS))
