@@ -233,11 +233,12 @@ def _policy_bars(report: Mapping[str, Any], plan: FidelityPlan) -> list[tuple[st
     block, drifted = report["policies"], report["drift"]["drift"]
     count = len(block["values"])
     enough = block["pairs"] >= PAIRS_BAR and block["close_pairs"] >= CLOSE_PAIRS_BAR
+    close = block["worst"] <= plan.tolerance + ROUNDING
     return [
         (TAU, block["tau"], f">= {TAU_BAR}", block["tau"] >= TAU_BAR),
         (REGRET, block["regret"], f"<= {REGRET_BAR}", block["regret"] <= REGRET_BAR),
         ("policies", count, f">= {POLICIES_BAR}", count >= POLICIES_BAR),
         ("resolved pairs of policies", block["pairs"], f">= {PAIRS_BAR}, {CLOSE_PAIRS_BAR} close", enough),
-        (f"largest error of {plan.metric}", block["worst"], f"<= {plan.tolerance}", block["worst"] <= plan.tolerance + ROUNDING),
+        (f"largest error of {plan.metric}", block["worst"], f"<= {plan.tolerance}", close),
         (f"drift of {plan.variable}", drifted, f"within {plan.drift_tolerance}", abs(drifted) <= plan.drift_tolerance),
     ]

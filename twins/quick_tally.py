@@ -28,6 +28,9 @@ class QuickTally:
         shares: Share of each type before the step, given that people are there, up to a factor, (B, M, J).
     """
 
+    _totals: Tensor  # (B, M, C + 1), of what is left after each count of nobody
+    _means: Tensor  # (B, M, C), expected counts times those totals
+
     def __init__(self, events: RecurrentEvents, belief: Belief, shares: Tensor, effect: Tensor, traits: Tensor) -> None:
         """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F)."""
         self.events, self.belief, self.shares, self.traits = events, belief, shares, traits
