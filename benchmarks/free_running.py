@@ -3,7 +3,7 @@
 ``python -m benchmarks.free_running`` lets each rule of the fidelity plan treat the same held-out people on both
 dynamics, and prints the twin model's total of the plan's variable over that of the reference: by quarter of the
 episode, and by how much people count in all (the lower 80 %, and so on). Errors that predictions of one step hide
-(evaluation/forecast.py) feed on themselves here: who is thought to buy buys, and is thought to buy more.
+(evaluation/fidelity/forecast.py) feed on themselves here: who is thought to buy buys, and is thought to buy more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tyro
 from twingym.evaluation import evaluate
 from twingym.evaluation.comparison import REFERENCE
 from twingym.evaluation.courses import Courses
-from twingym.evaluation.policy_values import planned
+from twingym.evaluation.fidelity.policy_values import planned
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from twingym.evaluation.fidelity import EFFECT_OF, EVERYBODY_COVERED, GROUPS_COVERED, REGRET, TAU
-from twingym.evaluation.model_card import PAGE, read_card
+from twingym.evaluation.cards.model_card import PAGE, read_card
+from twingym.evaluation.fidelity.report import EFFECT_OF, EVERYBODY_COVERED, GROUPS_COVERED, REGRET, TAU
 from twingym.scenarios import Scenario, get, names
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.registry import ships

@@ -14,9 +14,9 @@ import numpy as np
 
 from twingym.envs import RulePolicy
 from twingym.evaluation import evaluate
+from twingym.evaluation.cards.model_card import CARD, PAGE
 from twingym.evaluation.courses import Courses, Series
 from twingym.evaluation.episodes import Evaluation
-from twingym.evaluation.model_card import CARD, PAGE
 from twingym.scenarios import Constraint, Intervention, Parameter, Scenario, Variable, get, names
 from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder

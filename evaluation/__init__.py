@@ -6,8 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from twingym.evaluation.cards.model_card import card as card
     from twingym.evaluation.charts import plot_groups as plot_groups
     from twingym.evaluation.charts import plot_tradeoff as plot_tradeoff
+    from twingym.evaluation.checks.finding import Finding as Finding
+    from twingym.evaluation.checks.scenario import check_scenario as check_scenario
     from twingym.evaluation.comparison import Comparison as Comparison
     from twingym.evaluation.comparison import compare as compare
     from twingym.evaluation.comparison import exploitation as exploitation
@@ -15,13 +18,10 @@ if TYPE_CHECKING:
     from twingym.evaluation.disparity import Fairness as Fairness
     from twingym.evaluation.disparity import fairness as fairness
     from twingym.evaluation.episodes import Evaluation as Evaluation
-    from twingym.evaluation.finding import Finding as Finding
-    from twingym.evaluation.model_card import card as card
     from twingym.evaluation.personal import personalise as personalise
     from twingym.evaluation.plots import plot_courses as plot_courses
     from twingym.evaluation.plots import plot_person as plot_person
     from twingym.evaluation.rollout import evaluate as evaluate
-    from twingym.evaluation.scenario_checks import check_scenario as check_scenario
     from twingym.evaluation.tables import verify as verify
     from twingym.evaluation.tables import write_tables as write_tables
     from twingym.evaluation.tuning import tune as tune
@@ -34,9 +34,9 @@ _WHERE = {
     "Comparison": "comparison",
     "Evaluation": "episodes",
     "Fairness": "disparity",
-    "Finding": "finding",
-    "card": "model_card",
-    "check_scenario": "scenario_checks",
+    "Finding": "checks.finding",
+    "card": "cards.model_card",
+    "check_scenario": "checks.scenario",
     "compare": "comparison",
     "evaluate": "rollout",
     "exploitation": "comparison",

@@ -18,8 +18,8 @@ from twingym.envs.layout import ObservationLayout
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.courses import Courses
 from twingym.evaluation.episodes import counted
+from twingym.evaluation.fidelity.scores import crps
 from twingym.evaluation.rollout import Policy, Visit, check_numbers, play
-from twingym.evaluation.scores import crps
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.table.courses import read_courses

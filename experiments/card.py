@@ -14,10 +14,10 @@ from twingym import __version__
 from twingym.agents.export import ExportedPolicy, load_policy
 from twingym.agents.trainer import train
 from twingym.envs.dynamics import CHALLENGER, resolve
-from twingym.evaluation.exploitability import exploitability
-from twingym.evaluation.fidelity import QUICK, Effort, fidelity
+from twingym.evaluation.cards.model_card import CARD, PAGE, card, write_card
+from twingym.evaluation.fidelity.exploitability import exploitability
+from twingym.evaluation.fidelity.report import QUICK, Effort, fidelity
 from twingym.evaluation.judge import judged_by
-from twingym.evaluation.model_card import CARD, PAGE, card, write_card
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import bars_table, console

@@ -9,10 +9,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from twingym.evaluation.finding import Finding
-from twingym.evaluation.golden_course import write_golden
+from twingym.evaluation.checks.finding import Finding
+from twingym.evaluation.checks.golden_course import write_golden
+from twingym.evaluation.checks.scenario import CHECKS, GOLDEN, PEOPLE, check_scenario
 from twingym.evaluation.rollout import Policy
-from twingym.evaluation.scenario_checks import CHECKS, GOLDEN, PEOPLE, check_scenario
 from twingym.experiments.card import snapshots
 from twingym.experiments.cli import run_module
 from twingym.experiments.console import console

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER
-from twingym.evaluation.model_card import CARD, read_card, withdraw_card, write_card
-from twingym.evaluation.replacement import clearly_worse, lost_bars, paired_skill, worse_on_recorded
+from twingym.evaluation.cards.model_card import CARD, read_card, withdraw_card, write_card
+from twingym.evaluation.cards.replacement import clearly_worse, lost_bars, paired_skill, worse_on_recorded
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.experiments.fit_recorded import BACKBONE, fit_recorded, judged_recorded, lacks_challenger, said_of

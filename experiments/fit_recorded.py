@@ -10,12 +10,12 @@ from typing import Any, Literal
 from rich.console import Console
 
 from twingym.envs.dynamics import CHALLENGER, resolve
-from twingym.evaluation.exploitability import exploitability
-from twingym.evaluation.held_out import recorded_of
+from twingym.evaluation.cards.model_card import exploitability_field
+from twingym.evaluation.cards.recorded_card import recorded_card
+from twingym.evaluation.cards.recorded_page import recorded_page
+from twingym.evaluation.fidelity.exploitability import exploitability
+from twingym.evaluation.fidelity.held_out import recorded_of
 from twingym.evaluation.judge import judged_by
-from twingym.evaluation.model_card import exploitability_field
-from twingym.evaluation.recorded_card import recorded_card
-from twingym.evaluation.recorded_page import recorded_page
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.console import bars_table
 from twingym.experiments.finished_blocks import FinishedBlocks

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from twingym.evaluation.cards.model_card import CARD, NOTE, withdraw_card
+from twingym.evaluation.cards.model_card import PAGE as CARD_PAGE
+from twingym.evaluation.cards.replacement import clearly_worse, paired_skill
 from twingym.evaluation.deployment import courses_under
-from twingym.evaluation.model_card import CARD, NOTE, withdraw_card
-from twingym.evaluation.model_card import PAGE as CARD_PAGE
-from twingym.evaluation.replacement import clearly_worse, paired_skill
 from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
 from twingym.experiments.judging import policy_of

@@ -16,7 +16,7 @@ import pandas as pd
 
 from twingym.envs.behaviour import collect
 from twingym.envs.rule_policy import RulePolicy
-from twingym.evaluation.drift_watch import DRIFTED, fit_so_far
+from twingym.evaluation.fidelity.drift_watch import DRIFTED, fit_so_far
 from twingym.evaluation.futures_plot import MODEL_CAVEAT, plot_futures
 from twingym.evaluation.personal import Futures, personalise
 from twingym.evaluation.rollout import Policy, check_numbers

@@ -46,7 +46,7 @@ class FidelityPlan:
         policy_steps: Steps over which policies are compared.
         policy_people: Held-out people on whom policies are compared.
         anchor_people: More of them, on whom the first policy is evaluated too; see
-            :func:`~twingym.evaluation.policy_values.policy_values`. 0 for none.
+            :func:`~twingym.evaluation.fidelity.policy_values.policy_values`. 0 for none.
         shift: From scheduled amounts (N, T, A) and a factor per person (N,) to amounts that leave the training data.
         shifts: The factors; used to rank disagreement against error and for dose-response curves. An adversary tries
             all between the least and the greatest.

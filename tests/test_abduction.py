@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from twingym.envs.dynamics import resolve
-from twingym.evaluation.replay import record, step_noise
+from twingym.evaluation.fidelity.replay import record, step_noise
 from twingym.scenarios import get
 from twingym.twins import Cohort, TwinModel, Variable, people
 from twingym.twins.abduction import ASSUMPTION, abducted, counterfactual
@@ -70,7 +70,7 @@ def lived(scenario, courses, delivered):
 
 
 def forecast_of(model, courses, delivered, luck: int):
-    from twingym.evaluation.replay import bring
+    from twingym.evaluation.fidelity.replay import bring
 
     state = bring(get("Glucose-v0"), model, courses, np.full(len(courses), SINCE), luck)
     shown = []

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from twingym.evaluation import ensembles
-from twingym.evaluation.calibration import LEVELS, calibration, worst_coverage
-from twingym.evaluation.ensembles import Ensembles
-from twingym.evaluation.model_fairness import model_fairness
-from twingym.evaluation.policy_values import by_group
-from twingym.evaluation.recalibration_gain import recalibration_gain, weighted_crps
-from twingym.evaluation.scores import crps, energy_score
+from twingym.evaluation.fidelity import ensembles
+from twingym.evaluation.fidelity.calibration import LEVELS, calibration, worst_coverage
+from twingym.evaluation.fidelity.ensembles import Ensembles
+from twingym.evaluation.fidelity.model_fairness import model_fairness
+from twingym.evaluation.fidelity.policy_values import by_group
+from twingym.evaluation.fidelity.recalibration_gain import recalibration_gain, weighted_crps
+from twingym.evaluation.fidelity.scores import crps, energy_score
 from twingym.scenarios import get
 from twingym.twins import people
 

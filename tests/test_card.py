@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from twingym.evaluation.card_page import PLOT, page
-from twingym.evaluation.fidelity import Effort, bars
-from twingym.evaluation.model_card import CARD, PAGE, read_card, write_card
+from twingym.evaluation.cards.model_card import CARD, PAGE, read_card, write_card
+from twingym.evaluation.cards.page import PLOT, page
+from twingym.evaluation.fidelity.report import Effort, bars
 from twingym.experiments.card import Args, depends_on, judged
 from twingym.experiments.cli import main
 from twingym.experiments.console import console
@@ -31,14 +31,14 @@ FEW = Effort(
 )
 # What is no effort of the card's, but takes time.
 SMALL = {
-    "evaluation.fidelity.SHIFT_PEOPLE": 30,
-    "evaluation.fidelity.SHIFT_SAMPLES": 4,
-    "evaluation.fidelity.ADVERSARY_PEOPLE": 10,
-    "evaluation.shift.ROUNDS": 1,
-    "evaluation.shift.CANDIDATES": 2,
-    "evaluation.two_sample.EPOCHS": 3,
-    "evaluation.speed.BATCHES": (16,),
-    "evaluation.speed.SECONDS": 0.01,
+    "evaluation.fidelity.report.SHIFT_PEOPLE": 30,
+    "evaluation.fidelity.report.SHIFT_SAMPLES": 4,
+    "evaluation.fidelity.report.ADVERSARY_PEOPLE": 10,
+    "evaluation.fidelity.shift.ROUNDS": 1,
+    "evaluation.fidelity.shift.CANDIDATES": 2,
+    "evaluation.fidelity.two_sample.EPOCHS": 3,
+    "evaluation.fidelity.speed.BATCHES": (16,),
+    "evaluation.fidelity.speed.SECONDS": 0.01,
     "experiments.card.QUICK": FEW,
     "experiments.card.snapshots": lambda scenario: {},
 }

@@ -12,7 +12,7 @@ from twingym.envs import RulePolicy
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.evaluation import compare, evaluate
-from twingym.evaluation.forecast import forecast_skill
+from twingym.evaluation.fidelity.forecast import forecast_skill
 from twingym.evaluation.judge import judged_by
 from twingym.experiments.judging import Bench
 from twingym.experiments.report import summarise

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from tests.deaf_reference import Deaf
 
-from twingym.evaluation.dose_response import dose_response
+from twingym.evaluation.fidelity.dose_response import dose_response
 from twingym.scenarios import get
 from twingym.twins import people
 

@@ -9,7 +9,7 @@ import pytest
 
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import resolve
-from twingym.evaluation.drift_watch import watch
+from twingym.evaluation.fidelity.drift_watch import watch
 from twingym.scenarios import get
 from twingym.twins import people
 from twingym.twins.errors import DynamicsError, UnknownNameError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.deaf_reference import Deaf
 
-from twingym.evaluation.effect import PersonalEffect, compared, effects
-from twingym.evaluation.scores import cramer_distance
+from twingym.evaluation.fidelity.effect import PersonalEffect, compared, effects
+from twingym.evaluation.fidelity.scores import cramer_distance
 from twingym.scenarios import get
 from twingym.twins import people
 

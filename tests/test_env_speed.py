@@ -20,8 +20,8 @@ def test_patients_with_sepsis_who_come_and_go_make_a_hundred_thousand_steps_per_
     assert best >= 100_000, f"{best:,.0f} steps per CPU second"
 
 
-# 128 is what agents train on; at 1,024 the heads' own products, a third of the trunk's, leave no less than a tenth.
-@pytest.mark.parametrize(("people", "most"), [(64, 1.15), (128, 1.15), (1024, 1.25)])
+# 128 is what agents train on; at 1,024 nothing fits into the caches any more.
+@pytest.mark.parametrize(("people", "most"), [(64, 1.15), (128, 1.15), (1024, 1.15)])
 def test_all_heads_cost_little_more_than_one(people: int, most: float) -> None:
     every, one = measure_heads(people)
     ratio = np.sort(every / one)

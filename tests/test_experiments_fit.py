@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from twingym.envs.dynamics import CHALLENGER
-from twingym.evaluation.replacement import lost_bars
+from twingym.evaluation.cards.replacement import lost_bars
 from twingym.experiments.cli import main
 from twingym.experiments.fit import one_ahead, others
 from twingym.twins.model import TwinModel, digest

@@ -15,7 +15,7 @@ from tests.test_experiments_fit import PLANNED
 from twingym.agents.export import export_policy
 from twingym.agents.trainer import train
 from twingym.envs.behaviour import collect
-from twingym.evaluation.replacement import clearly_worse
+from twingym.evaluation.cards.replacement import clearly_worse
 from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir, describe
 from twingym.scenarios import get

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from twingym.envs.behaviour import collect
-from twingym.evaluation.effect import effects
-from twingym.evaluation.fidelity import CLOSE_PAIRS_BAR, PAIRS_BAR, QUICK, TAU_BAR, Effort, bars, drift, fidelity
-from twingym.evaluation.model_card import read_card
-from twingym.evaluation.policy_values import policy_values
-from twingym.evaluation.replay import record
+from twingym.evaluation.cards.model_card import read_card
+from twingym.evaluation.fidelity.effect import effects
+from twingym.evaluation.fidelity.policy_values import policy_values
+from twingym.evaluation.fidelity.replay import record
+from twingym.evaluation.fidelity.report import CLOSE_PAIRS_BAR, PAIRS_BAR, QUICK, TAU_BAR, Effort, bars, drift, fidelity
 from twingym.experiments.card import snapshots
 from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from twingym.envs.vector import TwinVectorEnv
-from twingym.evaluation.golden_course import course
+from twingym.evaluation.checks.golden_course import course
 from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from twingym.evaluation.likelihood import likelihood
+from twingym.evaluation.fidelity.likelihood import likelihood
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people

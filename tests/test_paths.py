@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from twingym.evaluation.paths import measured, path_events, regions
+from twingym.evaluation.fidelity.paths import measured, path_events, regions
 from twingym.scenarios import get
 from twingym.twins import people
 

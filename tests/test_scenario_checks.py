@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from twingym.evaluation import Finding, check_scenario
-from twingym.evaluation.golden_course import GoldenCourses, golden_path, write_golden
-from twingym.evaluation.scenario_checks import CHECKS
-from twingym.evaluation.subject import Subject
+from twingym.evaluation.checks.golden_course import GoldenCourses, golden_path, write_golden
+from twingym.evaluation.checks.scenario import CHECKS
+from twingym.evaluation.checks.subject import Subject
 from twingym.experiments.card import SNAPSHOTS
 from twingym.experiments.check_scenario import trained
 from twingym.experiments.cli import main

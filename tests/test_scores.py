@@ -7,8 +7,8 @@ import pytest
 
 from twingym.envs import RulePolicy
 from twingym.evaluation import evaluate
-from twingym.evaluation.policy_values import by_group, order, policy_values
-from twingym.evaluation.scores import covered, crps, rank, rank_correlation, skill
+from twingym.evaluation.fidelity.policy_values import by_group, order, policy_values
+from twingym.evaluation.fidelity.scores import covered, crps, rank, rank_correlation, skill
 from twingym.scenarios import get
 from twingym.twins import people
 

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from tests.deaf_reference import Deaf
 
-from twingym.evaluation import shift as block
-from twingym.evaluation.shift import shift
+from twingym.evaluation.fidelity import shift as block
+from twingym.evaluation.fidelity.shift import shift
 from twingym.scenarios import get
 from twingym.twins import people
 

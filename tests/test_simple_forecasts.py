@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from tests.real_data import real_file
 
-from twingym.evaluation.bgnbd import BgNbd, Customers, draw_future, fit_bgnbd
-from twingym.evaluation.scores import crps
-from twingym.evaluation.simple_forecasts import TIME, RandomEffects
+from twingym.evaluation.fidelity.bgnbd import BgNbd, Customers, draw_future, fit_bgnbd
+from twingym.evaluation.fidelity.scores import crps
+from twingym.evaluation.fidelity.simple_forecasts import TIME, RandomEffects
 
 PUBLISHED = BgNbd(0.243, 4.414, 0.793, 2.426)  # CDNOW, weeks: Fader, Hardie and Lee 2005, table 2
 

@@ -11,7 +11,7 @@ import pytest
 from tests.real_data import real_file
 from tests.test_table_check import SPEC, clinic
 
-from twingym.evaluation.model_card import read_card
+from twingym.evaluation.cards.model_card import read_card
 from twingym.experiments.fit import Args, fit
 from twingym.scenarios import TableError, from_table, get
 from twingym.twins.errors import SpecError

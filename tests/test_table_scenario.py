@@ -15,7 +15,7 @@ from twingym.agents.trainer import train
 from twingym.envs import TwinVectorEnv
 from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.evaluation import compare
-from twingym.evaluation.model_card import CARD, PAGE, read_card
+from twingym.evaluation.cards.model_card import CARD, PAGE, read_card
 from twingym.experiments.cli import main
 from twingym.experiments.fit_recorded import EXPLOITED_PEOPLE
 from twingym.experiments.judging import Bench

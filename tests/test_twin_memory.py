@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.evaluation.replay import bring, record
+from twingym.evaluation.fidelity.replay import bring, record
 from twingym.scenarios import get
 from twingym.twins import TwinModel, dataset, people
 from twingym.twins.network import TwinNetwork

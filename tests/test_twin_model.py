@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.evaluation.replay import bring, record, step_noise
+from twingym.evaluation.fidelity.replay import bring, record, step_noise
 from twingym.scenarios import get
 from twingym.twins import FitConfig, TwinModel, dataset, fit_twin, people, split_of
 from twingym.twins.errors import SpecError, WeightsError

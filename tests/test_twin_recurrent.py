@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from twingym.evaluation.replay import bring, record, step_noise
+from twingym.evaluation.fidelity.replay import bring, record, step_noise
 from twingym.scenarios import get
 from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twingym.evaluation.two_sample import LEVEL, autocorrelation, discriminative, mmd, predictive, two_sample
+from twingym.evaluation.fidelity.two_sample import LEVEL, autocorrelation, discriminative, mmd, predictive, two_sample
 from twingym.scenarios import get
 from twingym.twins import people
 

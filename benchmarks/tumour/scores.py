@@ -9,8 +9,8 @@ import pandas as pd
 
 from benchmarks.tumour.counterfactuals import Questions
 from benchmarks.tumour.simulator import LARGEST, Floats
-from twingym.evaluation.calibration import LEVELS
-from twingym.evaluation.scores import covered, crps, rank
+from twingym.evaluation.fidelity.calibration import LEVELS
+from twingym.evaluation.fidelity.scores import covered, crps, rank
 from twingym.twins import uniforms
 from twingym.twins.noise import Stream
 

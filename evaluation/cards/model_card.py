@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twingym.evaluation.card_page import PLOT, page
-from twingym.evaluation.fidelity import bars
+from twingym.evaluation.cards.page import PLOT, page
+from twingym.evaluation.fidelity.report import bars
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import SpecError
 from twingym.twins.model import TwinModel, write_atomically
@@ -32,10 +32,10 @@ def card(
     Args:
         scenario: Whose model it is.
         model: The twin model.
-        report: From :func:`~twingym.evaluation.fidelity.fidelity`.
+        report: From :func:`~twingym.evaluation.fidelity.report.fidelity`.
         recomputed: The same with little effort, which tests repeat from the shipped weights; None if it was not asked.
         judge: What the model was compared with.
-        exploited: From :func:`~twingym.evaluation.exploitability.exploitability`; None if no agent was trained.
+        exploited: From :func:`~twingym.evaluation.fidelity.exploitability.exploitability`; None without trained agents.
 
     Raises:
         SpecError: If the scenario has no fidelity plan.
@@ -72,7 +72,7 @@ def write_card(folder: Path, content: Mapping[str, Any], text: str | None = None
 
     A page that is given as ``text`` has no picture.
     """
-    from twingym.evaluation.card_plot import picture
+    from twingym.evaluation.cards.plot import picture
 
     path = folder / CARD
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twingym.evaluation.markdown import bounded, markdown_table
+from twingym.evaluation.cards.markdown import bounded, markdown_table
 
 PLOT = "card.png"
 QUICK_FORM = "Not computed: quick form."

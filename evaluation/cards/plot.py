@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from twingym.evaluation.fidelity import EVERYBODY_BAR
+from twingym.evaluation.fidelity.report import EVERYBODY_BAR
 from twingym.evaluation.style import COLOURS, QUIET, clean, sign
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from twingym.evaluation.arms import arms
-from twingym.evaluation.held_out import LEAST_GROUP, LEVEL, MOST_PEOPLE, held_out, recorded_of
-from twingym.evaluation.model_card import SCHEMA
-from twingym.evaluation.recorded_likelihood import gain, log_likelihood
-from twingym.evaluation.simple_forecasts import CARRY
+from twingym.evaluation.cards.model_card import SCHEMA
+from twingym.evaluation.fidelity.arms import arms
+from twingym.evaluation.fidelity.held_out import LEAST_GROUP, LEVEL, MOST_PEOPLE, held_out, recorded_of
+from twingym.evaluation.fidelity.recorded_likelihood import gain, log_likelihood
+from twingym.evaluation.fidelity.simple_forecasts import CARRY
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.model import TwinModel
 

@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.held_out import MOST_PEOPLE, Task, by_person, recorded_of, scored_places, unfold_recorded
-from twingym.evaluation.recorded_likelihood import gain, log_likelihood
-from twingym.evaluation.replay import record_beyond
-from twingym.evaluation.scores import crps, skill
+from twingym.evaluation.fidelity.forecast import comparable, sample, series
+from twingym.evaluation.fidelity.held_out import (
+    MOST_PEOPLE,
+    Task,
+    by_person,
+    recorded_of,
+    scored_places,
+    unfold_recorded,
+)
+from twingym.evaluation.fidelity.recorded_likelihood import gain, log_likelihood
+from twingym.evaluation.fidelity.replay import record_beyond
+from twingym.evaluation.fidelity.scores import crps, skill
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people

@@ -11,8 +11,8 @@ import numpy as np
 
 from twingym.envs.single import TwinEnv
 from twingym.envs.vector import TwinVectorEnv
-from twingym.evaluation.finding import Finding, of_error
-from twingym.evaluation.subject import Subject
+from twingym.evaluation.checks.finding import Finding, of_error
+from twingym.evaluation.checks.subject import Subject
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.checks.finding import Finding, of_error
+from twingym.evaluation.checks.subject import Subject
 from twingym.evaluation.disparity import FEW
-from twingym.evaluation.finding import Finding, of_error
 from twingym.evaluation.rollout import evaluate
-from twingym.evaluation.subject import Subject
 from twingym.evaluation.tuning import tune
 from twingym.evaluation.verdict import overall, verdicts
 from twingym.twins.cohort import people

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twingym.envs.actions import ActionMap
-from twingym.evaluation.finding import Finding
-from twingym.evaluation.replay import draw_inputs, step_noise
+from twingym.evaluation.checks.finding import Finding
+from twingym.evaluation.fidelity.replay import draw_inputs, step_noise
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Cohort, Rows, people
 from twingym.twins.dynamics import Dynamics, State

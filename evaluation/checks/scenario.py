@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from twingym.evaluation.env_checks import env_checks
-from twingym.evaluation.finding import Finding, of_error
-from twingym.evaluation.golden_course import GoldenCourses, golden_path, next_version
-from twingym.evaluation.limit_checks import group_checks, limit_checks
-from twingym.evaluation.reference_checks import reference_checks
+from twingym.evaluation.checks.env import env_checks
+from twingym.evaluation.checks.finding import Finding, of_error
+from twingym.evaluation.checks.golden_course import GoldenCourses, golden_path, next_version
+from twingym.evaluation.checks.limits import group_checks, limit_checks
+from twingym.evaluation.checks.reference import reference_checks
+from twingym.evaluation.checks.subject import Check, Subject
 from twingym.evaluation.rollout import Policy, check_numbers
-from twingym.evaluation.subject import Check, Subject
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from twingym.evaluation.checks.finding import Finding
 from twingym.evaluation.episodes import Evaluation
-from twingym.evaluation.finding import Finding
 from twingym.evaluation.rollout import Policy
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.weights import weights_folder

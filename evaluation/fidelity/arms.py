@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from twingym.evaluation.held_out import SEED, recorded_of
-from twingym.evaluation.replay import draw_inputs, step_noise
-from twingym.evaluation.simple_forecasts import last_known
+from twingym.evaluation.fidelity.held_out import SEED, recorded_of
+from twingym.evaluation.fidelity.replay import draw_inputs, step_noise
+from twingym.evaluation.fidelity.simple_forecasts import last_known
 from twingym.scenarios.intervention import Intervention
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people

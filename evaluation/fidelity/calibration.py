@@ -8,9 +8,9 @@ import numpy as np
 from scipy.stats import kstest
 
 from twingym.evaluation.bounds import share_of
-from twingym.evaluation.ensembles import Ensembles
-from twingym.evaluation.recalibration_gain import recalibration_gain
-from twingym.evaluation.scores import central, crps, energy_score, rank, ties, uniform_distance
+from twingym.evaluation.fidelity.ensembles import Ensembles
+from twingym.evaluation.fidelity.recalibration_gain import recalibration_gain
+from twingym.evaluation.fidelity.scores import central, crps, energy_score, rank, ties, uniform_distance
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids
@@ -52,8 +52,8 @@ def calibration(
         over what happened) and ``people``; ``energy``: steps ahead -> energy score of the joint state in standard
         deviations (Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359); ``pit``: steps ahead -> shares of the
         plan's variable in ten bins; ``groups``: trait -> level -> steps ahead -> ``people``, ``crps``, ``coverage``
-        and ``pit``; ``recalibration``: see :func:`~twingym.evaluation.recalibration_gain.recalibration_gain`, None
-        without learners.
+        and ``pit``; ``recalibration``: of :func:`~twingym.evaluation.fidelity.recalibration_gain.recalibration_gain`,
+        None without learners.
     """
     horizons = tuple(sorted({*HORIZONS, *plan.horizons.values()}))
     drawn = Ensembles.draw(scenario, plan, dynamics, ids, seed, samples, horizons)

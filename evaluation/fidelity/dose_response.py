@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from twingym.evaluation.bounds import mean_of
-from twingym.evaluation.forecast import sample
-from twingym.evaluation.policy_values import order
-from twingym.evaluation.replay import record_beyond
+from twingym.evaluation.fidelity.forecast import sample
+from twingym.evaluation.fidelity.policy_values import order
+from twingym.evaluation.fidelity.replay import record_beyond
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from twingym.evaluation.forecast import sample
-from twingym.evaluation.replay import record
-from twingym.evaluation.scores import rank_correlation
+from twingym.evaluation.fidelity.forecast import sample
+from twingym.evaluation.fidelity.replay import record
+from twingym.evaluation.fidelity.scores import rank_correlation
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

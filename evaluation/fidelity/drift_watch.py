@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twingym.envs.history import Observant, checked_history, past_people
-from twingym.evaluation.scores import rank
+from twingym.evaluation.fidelity.scores import rank
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, Rows
 from twingym.twins.courses import Courses

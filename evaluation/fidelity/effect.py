@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.evaluation.ensembles import AT_ONCE
-from twingym.evaluation.replay import Record, bring, record
-from twingym.evaluation.scores import cramer_distance, mean_difference
+from twingym.evaluation.fidelity.ensembles import AT_ONCE
+from twingym.evaluation.fidelity.replay import Record, bring, record
+from twingym.evaluation.fidelity.scores import cramer_distance, mean_difference
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

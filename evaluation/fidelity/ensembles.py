@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twingym.evaluation.forecast import comparable, unfold
-from twingym.evaluation.replay import record_beyond
+from twingym.evaluation.fidelity.forecast import comparable, unfold
+from twingym.evaluation.fidelity.replay import record_beyond
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, Rows

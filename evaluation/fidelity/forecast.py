@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.evaluation.replay import Record, bring, record, record_beyond
-from twingym.evaluation.scores import covered, crps, rank, skill, ties
+from twingym.evaluation.fidelity.replay import Record, bring, record, record_beyond
+from twingym.evaluation.fidelity.scores import covered, crps, rank, skill, ties
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twingym.evaluation.replay import bring
-from twingym.evaluation.scores import central, crps, rank, ratio, skill
-from twingym.evaluation.simple_forecasts import SimpleForecasts
+from twingym.evaluation.fidelity.replay import bring
+from twingym.evaluation.fidelity.scores import central, crps, rank, ratio, skill
+from twingym.evaluation.fidelity.simple_forecasts import SimpleForecasts
 from twingym.scenarios.recorded import Recorded
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Split

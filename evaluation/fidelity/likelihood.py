@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from twingym.evaluation.bounds import mean_of
-from twingym.evaluation.replay import record
+from twingym.evaluation.fidelity.replay import record
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

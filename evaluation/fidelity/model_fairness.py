@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twingym.evaluation.calibration import LEAST_GROUP
+from twingym.evaluation.fidelity.calibration import LEAST_GROUP
 
 
 def model_fairness(calibrated: Mapping[str, Any], valued: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the largest gaps between two groups of people, over all horizons and all policies.
 
     Args:
-        calibrated: From :func:`~twingym.evaluation.calibration.calibration`.
-        valued: From :func:`~twingym.evaluation.policy_values.policy_values`.
+        calibrated: From :func:`~twingym.evaluation.fidelity.calibration.calibration`.
+        valued: From :func:`~twingym.evaluation.fidelity.policy_values.policy_values`.
 
     Returns:
         Trait -> ``crps`` (over the smaller one's) and ``coverage`` of 90 %, each with the ``steps`` ahead where it is

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from twingym.evaluation.bounds import mean_of
-from twingym.evaluation.forecast import unfold
-from twingym.evaluation.replay import record_beyond
+from twingym.evaluation.fidelity.forecast import unfold
+from twingym.evaluation.fidelity.replay import record_beyond
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from twingym.evaluation.ensembles import Ensembles
-from twingym.evaluation.scores import covered, rank, ties, uniform_distance
+from twingym.evaluation.fidelity.ensembles import Ensembles
+from twingym.evaluation.fidelity.scores import covered, rank, ties, uniform_distance
 from twingym.twins.scales import Floats
 
 INNER = np.linspace(0.05, 0.95, 19)  # levels at which the map is learned
@@ -56,7 +56,7 @@ def recalibration_gain(
 def weighted_crps(samples: Floats, truth: Floats, masses: Floats) -> Floats:
     """CRPS (N,) of forecasts whose ordered samples (S, N) have these masses (S,); fair to their number.
 
-    With equal masses it is :func:`~twingym.evaluation.scores.crps`.
+    With equal masses it is :func:`~twingym.evaluation.fidelity.scores.crps`.
     """
     ordered = np.sort(samples, axis=0)
     reached = np.cumsum(masses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from twingym.evaluation.scores import ratio
+from twingym.evaluation.fidelity.scores import ratio
 from twingym.twins.courses import Courses
 from twingym.twins.gate import crop, dataset, log_prob
 from twingym.twins.model import TwinModel

@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 
 from twingym.envs.rule_policy import RulePolicy
-from twingym.evaluation.calibration import LEAST_GROUP, calibration, worst_coverage
 from twingym.evaluation.courses import Courses
-from twingym.evaluation.dose_response import dose_response
-from twingym.evaluation.doubt import doubt
-from twingym.evaluation.effect import effects
-from twingym.evaluation.forecast import forecast_skill
-from twingym.evaluation.likelihood import likelihood
-from twingym.evaluation.model_fairness import model_fairness
-from twingym.evaluation.paths import path_events
-from twingym.evaluation.policy_values import policy_values
+from twingym.evaluation.fidelity.calibration import LEAST_GROUP, calibration, worst_coverage
+from twingym.evaluation.fidelity.dose_response import dose_response
+from twingym.evaluation.fidelity.doubt import doubt
+from twingym.evaluation.fidelity.effect import effects
+from twingym.evaluation.fidelity.forecast import forecast_skill
+from twingym.evaluation.fidelity.likelihood import likelihood
+from twingym.evaluation.fidelity.model_fairness import model_fairness
+from twingym.evaluation.fidelity.paths import path_events
+from twingym.evaluation.fidelity.policy_values import policy_values
+from twingym.evaluation.fidelity.shift import shift
+from twingym.evaluation.fidelity.speed import speed
+from twingym.evaluation.fidelity.two_sample import LEVEL as REJECTED
+from twingym.evaluation.fidelity.two_sample import two_sample
 from twingym.evaluation.rollout import evaluate
-from twingym.evaluation.shift import shift
-from twingym.evaluation.speed import speed
-from twingym.evaluation.two_sample import LEVEL as REJECTED
-from twingym.evaluation.two_sample import two_sample
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people

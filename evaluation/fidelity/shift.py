@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from twingym.evaluation.effect import PersonalEffect, compared
-from twingym.evaluation.forecast import comparable, sample, series
-from twingym.evaluation.replay import Record, record, record_beyond
-from twingym.evaluation.scores import covered, crps, rank, ties
+from twingym.evaluation.fidelity.effect import PersonalEffect, compared
+from twingym.evaluation.fidelity.forecast import comparable, sample, series
+from twingym.evaluation.fidelity.replay import Record, record, record_beyond
+from twingym.evaluation.fidelity.scores import covered, crps, rank, ties
 from twingym.scenarios.fidelity_plan import FidelityPlan, Schedule
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from twingym.evaluation.bgnbd import Customers, draw_future, fit_bgnbd
+from twingym.evaluation.fidelity.bgnbd import Customers, draw_future, fit_bgnbd
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.courses import Courses
 from twingym.twins.noise import Stream, uniforms
