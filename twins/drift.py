@@ -54,8 +54,8 @@ class DriftTest:
     def add(self, rank: Floats) -> None:
         """Take in the ranks (N,) of this step's observations, in (0, 1); NaN where nothing was observed.
 
-        They are exact for any number of draws if ties are broken at random (``evaluation.fidelity.scores.rank``), as are
-        those of the cdf.
+        They are exact for any number of draws if ties are broken at random (``evaluation.fidelity.scores.rank``), and
+        those of the cdf are.
         """
         if np.shape(rank) != self.alarm.shape or ((rank < 0.0) | (rank > 1.0)).any():
             raise SpecError(f"rank has shape {np.shape(rank)}; allowed: {self.alarm.shape}, numbers from 0 to 1.")

@@ -1,1 +1,1 @@
-"""The card of a twin model: JSON, page and picture. Begin with ``model_card.py``, or ``recorded_card.py`` for tables."""
+"""The card of a twin model: JSON, page and picture. Begin with ``model_card.py``, for tables ``recorded_card.py``."""
