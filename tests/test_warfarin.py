@@ -149,6 +149,14 @@ def test_time_in_range_is_that_of_a_straight_line() -> None:
     np.testing.assert_allclose(in_range(step), [0.5, 1.0 / 3.0, 1.0, 0.0, 1.0 / 3.0, 0.0])
 
 
+@pytest.mark.parametrize(("dynamics", "known"), [("reference", True), ("transformer", False)])
+def test_a_twin_model_does_not_know_the_inr_without_error(dynamics: str, known: bool) -> None:
+    policy = RulePolicy(WARFARIN, "fixed")
+    found = evaluate(policy, WARFARIN, people("test", 8), dynamics=dynamics, horizon=5)
+    assert np.isfinite(found.column("true_time_in_range")).all() == known
+    assert np.isnan(found.column("true_time_in_range")).all() != known
+
+
 def test_the_record_learns_how_sensitive_somebody_is() -> None:
     ids = people("test", 1000)
     env = TwinVectorEnv(WARFARIN, len(ids), dynamics="reference", autoreset="disabled")

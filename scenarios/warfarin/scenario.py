@@ -66,6 +66,12 @@ def out_of_range(step: Step) -> Floats:
     return 1.0 - in_range(step)
 
 
+def truly_in_range(step: Step) -> Floats:
+    """Whether the INR without the error of measurement ends the day in range; NaN on a twin model, which has none."""
+    true = step.after["true_inr"]
+    return np.where(np.isnan(true), np.nan, np.abs(true - TARGET) <= 0.5)
+
+
 def above(level: float) -> Cost:
     """Return the cost: whether the INR ends the day above ``level``."""
 
@@ -236,7 +242,7 @@ def build(practice: Practice) -> Scenario:
             Metric(
                 "true_time_in_range",
                 "share of days",
-                lambda step: (np.abs(step.after["true_inr"] - TARGET) <= 0.5).astype(np.float64),
+                truly_in_range,
                 better="more",
                 about="Days that end in range but for the error of measurement; reference only.",
             ),
