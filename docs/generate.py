@@ -98,8 +98,9 @@ def tumours() -> list[str]:
     ]
     return [
         "**Tumours under other treatments** (the published benchmark, one step ahead, means over five seeds; RMSE in "
-        "per cent, lower is better). Gamma says how much more often large tumours are treated; Bayes knows the equations. "
-        "With plans of up to six days: [docs/tumour.md](docs/tumour.md); `python -m benchmarks.tumour_counterfactual`.",
+        "per cent, lower is better). Gamma says how much more often large tumours are treated; Bayes knows the "
+        "equations. With plans of up to six days: [docs/tumour.md](docs/tumour.md); "
+        "`python -m benchmarks.tumour_counterfactual`.",
         markdown_table(head, rows),
     ]
 
