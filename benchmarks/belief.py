@@ -23,6 +23,7 @@ from twingym.agents.export import load_policy
 from twingym.envs.readings import Belief, Readings
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation import evaluate
+from twingym.evaluation.cards.markdown import markdown_table
 from twingym.evaluation.rollout import Policy
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
@@ -94,14 +95,14 @@ def compared(scenario: Scenario, args: Args) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """Return the table as the docs show it: per policy, time in range by what it is shown, and what is lost."""
-    lines = ["| policy | exact | last reading | belief | points lost by the last reading | by the belief |"]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
+    head = ("policy", "exact", "last reading", "belief", "points lost by the last reading", "by the belief")
+    lines = []
     for name, rows in table.groupby("policy", sort=False):
         by = rows.set_index("shown")
         shares = [f"{by.loc[way, 'time_in_range']:.1%}" for way in ("exact", "last", "belief")]
         lost = [f"{100 * by.loc[w, 'lost']:.1f} ± {100 * by.loc[w, 'lost_error']:.1f}" for w in ("last", "belief")]
-        lines.append(f"| {' | '.join((str(name), *shares, *lost))} |")
-    return "\n".join(lines)
+        lines.append((str(name), *shares, *lost))
+    return markdown_table(head, lines)
 
 
 def main(args: Args) -> None:

@@ -26,8 +26,7 @@ COLUMNS = ("scenario", "a policy decides", "step, episode, judged over", "limits
 
 def table() -> str:
     """Return a Markdown table of the shipped scenarios."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(row(get(name)) for name in names() if ships(name))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return markdown_table(COLUMNS, [row(get(name)) for name in names() if ships(name)])
 
 
 def row(scenario: Scenario) -> tuple[str, ...]:
@@ -166,10 +165,9 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     shown.append("limits")
     cells["limits"] = judged.apply(limits_kept, axis=1)
     columns = [judged["policy"], *(cells[column] for column in shown)]
-    rows = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
-    title = ["", f"| policy | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
+    rows = list(zip(*columns, strict=True))
     kept = [line for line in (beyond_rules(scenario, judged), towards_oracle(judged)) if line]
-    return "\n".join([head, *title, *rows, *(line for sentence in kept for line in ("", sentence))])
+    return "\n\n".join([head, markdown_table(("policy", *shown), rows), *kept])
 
 
 def referee(name: str, table: pd.DataFrame) -> str:
@@ -206,11 +204,11 @@ def doubt_table(table: pd.DataFrame) -> str:
     wide = table.assign(cell=cells).pivot(index=["env", "doubt"], columns="measure", values="cell")
     order = table[["env", "doubt", "won", "seeds"]].drop_duplicates(["env", "doubt"])
     rows = [
-        f"| {env} | {doubt}{', won' if won else ''} | {' | '.join(wide.loc[(env, doubt), shown])} | {seeds} |"
+        (env, f"{doubt}{', won' if won else ''}", *wide.loc[(env, doubt), shown], str(seeds))
         for env, doubt, won, seeds in order.itertuples(index=False)
     ]
-    title = ["", f"| scenario | reaction | {' | '.join(name.replace('_', ' ') for name in shown)} | seeds |"]
-    return "\n".join([head, *title, "| --- " * 6 + "|", *rows])
+    title = ("scenario", "reaction", *(name.replace("_", " ") for name in shown), "seeds")
+    return "\n\n".join([head, markdown_table(title, rows)])
 
 
 def limits_kept(row: pd.Series) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from twingym.envs import RulePolicy
 from twingym.evaluation import evaluate
+from twingym.evaluation.cards.markdown import markdown_table
 from twingym.evaluation.cards.model_card import CARD, PAGE
 from twingym.evaluation.courses import Courses, Series
 from twingym.evaluation.episodes import Evaluation
@@ -77,8 +78,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Return a Markdown table; what is empty in every row is left out."""
     body = list(rows)
     kept = [k for k in range(len(head)) if any(row[k] for row in body)]
-    lines = [head, ("---",) * len(head), *body]
-    return "\n".join(f"| {' | '.join(line[k].replace('|', '/').strip() for k in kept)} |" for line in lines)
+    return markdown_table([head[k] for k in kept], [[row[k].replace("|", "/").strip() for k in kept] for row in body])
 
 
 def times(scenario: Scenario) -> str:

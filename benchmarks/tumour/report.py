@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from twingym.evaluation.cards.markdown import markdown_table
+
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = ROOT / "benchmarks" / "results" / "tumour_counterfactual.csv"
 PAGE = ROOT / "docs" / "tumour.md"
@@ -96,11 +98,6 @@ give every day a place of its own; *no late starts* shows every course from its 
 score* adds the energy score of sampled paths of five days to the likelihood; *one head* is no ensemble."""
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *rows))
-
-
 def seeds_of(cells: pd.DataFrame, model: str, kind: str, tau: int, gamma: float, column: str = "rmse") -> pd.Series:
     """Return one column by seed."""
     rows = cells[
@@ -125,7 +122,7 @@ def targets(cells: pd.DataFrame, published: pd.DataFrame) -> str:
         reached = "yes" if ratio.mean() <= RATIO_TARGET else "**no**"
         what = "ratio to Bayes, one step ahead, gamma 4"
         rows.append((what, f"{ratio.mean():.3f}", f"{RATIO_TARGET:.2f}", reached, ""))
-    return table(("", "ours", "at most", "reached", "best published"), rows)
+    return markdown_table(("", "ours", "at most", "reached", "best published"), rows)
 
 
 def errors(cells: pd.DataFrame, published: pd.DataFrame) -> str:
@@ -139,7 +136,7 @@ def errors(cells: pd.DataFrame, published: pd.DataFrame) -> str:
         rows.append((label(cells, model), *(_spread(by.mean().get(t), by.std().get(t)) for t in taus)))
     for other, what in (("bayes", "ours over Bayes, paired"), ("causal_transformer", "ours over the baseline, paired")):
         rows.append((f"*{what}*", *(_ratio(cells, other, t) for t in taus)))
-    return table(("", *(f"tau {t}" for t in taus)), rows)
+    return markdown_table(("", *(f"tau {t}" for t in taus)), rows)
 
 
 def label(cells: pd.DataFrame, model: str) -> str:
@@ -174,7 +171,7 @@ def quality(cells: pd.DataFrame) -> str:
                 numbers = [f"{mean[c]:.3f}" for c in ("rmse_possible", "rmse_later", "crps")]
                 what = f"{kind.replace('_', ' ')}, tau {tau}"
                 rows.append((f"{gamma:g}", what, label(asked, model), *numbers, cover))
-    return table(("gamma", "question", "model", "RMSE, possible", "RMSE, later", "CRPS", "coverage"), rows)
+    return markdown_table(("gamma", "question", "model", "RMSE, possible", "RMSE, later", "CRPS", "coverage"), rows)
 
 
 def ahead(cells: pd.DataFrame, models: Sequence[str]) -> str:
@@ -184,7 +181,9 @@ def ahead(cells: pd.DataFrame, models: Sequence[str]) -> str:
     for model in (m for m in models if m in set(cells["model"])):
         found = [cells_mean(cells, model, kind, tau, gamma) for gamma, (kind, tau) in columns]
         rows.append((LABELS.get(model, model), *found))
-    return table(("", *(f"gamma {g:g}, {kind.replace('_', ' ')}, tau {tau}" for g, (kind, tau) in columns)), rows)
+    return markdown_table(
+        ("", *(f"gamma {g:g}, {kind.replace('_', ' ')}, tau {tau}" for g, (kind, tau) in columns)), rows
+    )
 
 
 def cells_mean(cells: pd.DataFrame, model: str, kind: str, tau: int, gamma: float) -> str:
@@ -200,7 +199,7 @@ def cost(cells: pd.DataFrame) -> str:
         (LABELS.get(str(model), str(model)), f"{group['parameters'].mean():,.0f}", f"{group['fit_seconds'].mean():.0f}")
         for model, group in fitted.groupby("model", sort=False)
     ]
-    return table(("model", "parameters", "CPU seconds of a fit, one thread"), rows)
+    return markdown_table(("model", "parameters", "CPU seconds of a fit, one thread"), rows)
 
 
 def write() -> Path:
