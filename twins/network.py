@@ -156,6 +156,20 @@ class TwinNetwork(nn.Module):
 
         return params
 
+    def _params_of_all(
+        self, hidden: Tensor, tokens: Tensor, heads: StackedHeads | None
+    ) -> Callable[[int, Tensor], Tensor]:
+        """Return what :meth:`params_of` does of every head at once, (M, B, P); ``heads`` are stacked now if None."""
+        heads = heads or StackedHeads(self.trunk.heads)
+        features, linear = heads.block(hidden), self._linear(tokens)  # (M, B, D_model)
+        active = heads.active(features)
+
+        def params(k: int, drawn: Tensor) -> Tensor:
+            told = self._told(drawn, k)
+            return heads.params(features, k, told, active) + self._shared(k, linear, told)
+
+        return params
+
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
 
@@ -263,16 +277,9 @@ class TwinNetwork(nn.Module):
             Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
             people after the step.
         """
-        heads = heads or StackedHeads(self.trunk.heads)
-        features = heads.block(hidden)  # (M, B, D_model)
-        active = heads.active(features)
+        params = self._params_of_all(hidden, tokens, heads)
         rows = torch.arange(len(bound), device=bound.device)
-        drawn = hidden.new_zeros(len(bound), 0)
-        expected, linear = [], self._linear(tokens)
-
-        def params(k: int, told: Tensor) -> Tensor:
-            return heads.params(features, k, told, active) + self._shared(k, linear, told)  # (M, B, P)
-
+        drawn, expected = hidden.new_zeros(len(bound), 0), []
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
@@ -294,7 +301,7 @@ class TwinNetwork(nn.Module):
                 value = 2.0 * count / occasion.events.most[c] - 1.0
             else:
                 assert distribution is not None
-                say = params(k, self._told(drawn, k))[..., : distribution.width]
+                say = params(k, drawn)[..., : distribution.width]
                 means = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
             expected.append(means)
@@ -315,15 +322,11 @@ class TwinNetwork(nn.Module):
 
         Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D).
         """
-        heads = heads or StackedHeads(self.trunk.heads)
-        features = heads.block(hidden)  # (M, B, D_model)
-        rows, linear = torch.arange(len(bound), device=bound.device), self._linear(tokens)
-        places = []
+        params = self._params_of_all(hidden, tokens, heads)
+        rows, places = torch.arange(len(bound), device=bound.device), []
         for k, distribution in enumerate(self.distributions):
             assert distribution is not None
-            told = self._told(value[:, :k], k)
-            say = (heads.params(features, k, told) + self._shared(k, linear, told))[bound, rows]
-            say, now = say[..., : distribution.width], value[:, k]
+            say, now = params(k, value[:, :k])[bound, rows][..., : distribution.width], value[:, k]
             upto = distribution.cdf(say, now, last[:, k])
             levels = self.spec.modelled[k].level_count
             below = distribution.cdf(say, now - (2.0 / (levels - 1) if levels else JUST_BELOW), last[:, k])
