@@ -1,11 +1,10 @@
-"""Do the heads of one trunk disagree where independent networks do?
+"""Is a twin model in doubt where independent networks disagree?
 
 ``python -m benchmarks.disagreement --referee`` fits five networks that share nothing with the twin model but its
-declarations: other people, other initial weights, one head each, no random prior (a deep ensemble: Lakshminarayanan et
-al. 2017, NeurIPS). Policies then treat people of the twin model, everybody's course is read by all networks too, and at
-each state visited the spread of the heads' means is ranked against the spread of the networks' means. Without
-``--referee`` only networks that were fitted before are asked. They stay in ``runs/referee``, and a fit that was stopped
-goes on.
+declarations, nor with those that taught it where networks disagree (:mod:`twingym.experiments.independent`). Policies
+then treat people of the twin model, everybody's course is read by all networks too, and at each state visited the
+model's disagreement is ranked against the spread of the networks' means. Without ``--referee`` only networks that were
+fitted before are asked. They stay in ``runs/referee``, and a fit that was stopped goes on.
 
 What five networks differ by in a single step is mostly chance, so disagreement is averaged (as a root mean square) over
 a third of the model's window before it is ranked; the figures of single steps stand beside it. ``ceiling`` is the rank
@@ -17,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -30,21 +29,19 @@ from rich.console import Console
 from scipy.stats import spearmanr
 
 from twingym.envs import RulePolicy, TwinVectorEnv
-from twingym.envs.behaviour import collect
 from twingym.envs.doubt_scale import averaged_over
 from twingym.evaluation.rollout import Policy
 from twingym.experiments.card import snapshots
+from twingym.experiments.independent import independent_network, place_of
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
-from twingym.twins import TwinModel, fit_twin, people
+from twingym.twins import TwinModel, people
 from twingym.twins.decode import TransformerDynamics, spread
 from twingym.twins.errors import WeightsError
 from twingym.twins.model import WEIGHTS
 from twingym.twins.noise import Stream, uniforms
-from twingym.twins.transformer_config import TransformerConfig
 
 RESULTS = Path(__file__).parent / "results"
-APART = 10_000_000  # ids between the people of one network and the next
 SHIFTS = (-0.2, 0.2)  # of amounts, on the policy's scale
 EVERY = 6  # steps from one state that counts to the next: neighbours tell the same
 RESAMPLES = 200
@@ -52,7 +49,7 @@ RESAMPLES = 200
 
 @dataclass
 class Args:
-    """Rank the disagreement of a twin model's heads against that of independent networks."""
+    """Rank the disagreement that a twin model tells against that of independent networks."""
 
     env: str = "Glucose-v0"
     """Scenario."""
@@ -74,21 +71,10 @@ class Args:
 
 def network(args: Args, scenario: Scenario, number: int) -> TwinModel:
     """Return an independent network, from disk if it is there."""
-    folder = args.runs / scenario.id / f"network_{number}"
-    if (folder / WEIGHTS).is_file():
-        return TwinModel.load(folder, scenario.world_fingerprint())
-    if not args.referee:
+    folder = place_of(args.runs, scenario, number)
+    if not (args.referee or (folder / WEIGHTS).is_file()):
         raise WeightsError(f"no independent network in {folder}; fit what is missing with --referee.")
-    start, seed, ends = APART * (number + 1), 101 + number, scenario.ending == "end"
-    count = args.learners * (8 if ends else 1)
-    ids = np.concatenate([people("train", count, start), people("validation", count // 12, start)])
-    source = collect(scenario, ids, seed, horizon=scenario.horizon * (1 if ends else 2))
-    config = replace(scenario.fit, epochs=args.epochs, seed=seed, threads=1)
-    sizes = TransformerConfig(ensemble=1, prior_gain=0.0)
-    model = fit_twin(source, scenario.twin_spec(), folder, config, sizes, progress=True)
-    model.save(folder)
-    print(f"{folder}: {model.training['cpu_seconds'] / 60:.1f} CPU minutes")
-    return model
+    return independent_network(scenario, number, args.runs, epochs=args.epochs, learners=args.learners)
 
 
 class Shifted:
@@ -138,8 +124,8 @@ def visit(env: TwinVectorEnv, policy: Policy, judges: Sequence[TransformerDynami
     """Let a policy treat everybody, and yield which people (N,) live on and all disagreement about each step.
 
     Yields:
-        Shape (N, 1 + ways): that of the heads; of all judges; of each part of them and of its rest. NaN for those
-        whose episode is over.
+        Shape (N, 1 + ways): what the model tells; that of all judges; of each part of them and of its rest. NaN for
+        those whose episode is over.
     """
     observations, _ = env.reset(seed=0, options={"twins": people("test", env.num_envs)})
     if hasattr(policy, "meet"):
@@ -179,7 +165,7 @@ def recent(told: np.ndarray, steps: int) -> np.ndarray:
 
 
 def ranked(label: str, told: Sequence[np.ndarray], steps: int) -> dict[str, object]:
-    """Return how well heads agree with networks over the states of several visits (N, T, ways), averaged and not."""
+    """Return how well model and networks agree over the states of several visits (N, T, ways), averaged and not."""
     averaged, single = (
         np.concatenate([average(each)[:, ::EVERY] for each in told], axis=1)
         for average in (lambda each: recent(each, steps), lambda each: each)
@@ -197,7 +183,7 @@ def ranked(label: str, told: Sequence[np.ndarray], steps: int) -> dict[str, obje
         "ceiling": ceiling(averaged),
         "spearman, one step": correlation(single, 0, 1),
         "ceiling, one step": ceiling(single),
-        "heads": np.nanmedian(single[..., 0]),
+        "model": np.nanmedian(single[..., 0]),
         "networks": np.nanmedian(single[..., 1]),
     }
 

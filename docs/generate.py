@@ -171,13 +171,13 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
 
 
 def referee(name: str, table: pd.DataFrame) -> str:
-    """Return how well the heads agree with independent networks about where a twin model is unsure."""
+    """Return how well a twin model agrees with independent networks about where it is unsure."""
     of_all, visitors = table.iloc[0], table.iloc[1:]
     between = f"({of_all['low']:.2f} to {of_all['high']:.2f}"
     by_policy = f"by policy {visitors['spearman'].min():.2f} to {visitors['spearman'].max():.2f})"
     single, among = of_all["spearman, one step"], of_all["ceiling, one step"]
     return (
-        "The heads disagree where five independent networks, fitted to other people, disagree: over "
+        "The model is in doubt where five independent networks, fitted to other people, disagree: over "
         f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
         f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of "
         f"single steps it is {single:.2f}; about those, three of the networks agree with the two others at "
@@ -188,7 +188,7 @@ def referee(name: str, table: pd.DataFrame) -> str:
 def doubt_table(table: pd.DataFrame) -> str:
     """Return what reactions to disagreement in training do to policies, judged on the reference."""
     head = (
-        "**What training does where the heads disagree** (PPO on the twin model, judged on the reference in envs "
+        "**What training does where the twin model is in doubt** (PPO on it, judged on the reference in envs "
         "without any reaction; differences from none are paired by seed, with 95 % intervals; "
         "`python -m benchmarks.doubt_training`)"
     )

@@ -1,4 +1,4 @@
-"""What is done in training where the twin model's heads disagree, on the scale of what they disagree about under rules?
+"""What is done in training where the twin model is in doubt, on the scale of its doubt under rules?
 
 Three reactions, each with a source. ``penalise``: disagreement costs reward (MOPO: Yu et al. 2020, NeurIPS).
 ``truncate``: an episode that has come where disagreement is beyond what rules meet ends there, and its value is

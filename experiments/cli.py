@@ -13,6 +13,7 @@ VERBS = {
     "list": "the scenarios there are",
     "show": "what a scenario measures, decides and forbids, with sources",
     "fit": "a transformer twin model for a scenario",
+    "distil": "where independent networks would disagree, taught to a twin model",
     "card": "what a twin model is worth: every measure against its bar, as JSON and as a page",
     "train": "an agent on twins; judge it on twin model and reference",
     "evaluate": "a trained agent or a rule on chosen people",

@@ -61,15 +61,10 @@ def test_on_retention_ppo_comes_half_way_from_the_best_rule_to_the_oracle() -> N
     assert ppo(table)["gain"].mean() >= (rules.max() + oracle.max()) / 2
 
 
-@pytest.mark.xfail(strict=True, reason="0.55; heads that shared one linear path reached 0.61, at 18 % extra step cost")
-def test_heads_disagree_as_much_alike_as_was_aimed_at() -> None:
+def test_the_model_is_in_doubt_where_five_independent_networks_disagree() -> None:
     table = pd.read_csv(RESULTS / "disagreement_Glucose-v0.csv").set_index("visited by")
     assert table.loc["all", "spearman"] >= 0.6
-
-
-def test_heads_disagree_where_five_independent_networks_do() -> None:
-    table = pd.read_csv(RESULTS / "disagreement_Glucose-v0.csv").set_index("visited by")
-    assert table.loc["all", "low"] > 0.4
+    assert table.loc["all", "low"] > 0.5
     # Over single steps not even the networks agree with each other.
     assert table.loc["all", "ceiling, one step"] < table.loc["all", "spearman, one step"]
     assert (table["low"].drop("all") > 0.0).all()
@@ -110,6 +105,8 @@ def test_training_reacts_to_doubt_as_won(name: str) -> None:
     if not path.is_file():
         pytest.skip("python -m benchmarks.doubt_training has not been run yet")
     table, default = pd.read_csv(path), hyperparameters(algorithm("ppo"), get(name).env_id).doubt
+    if name not in set(table["env"]):
+        pytest.skip(f"python -m benchmarks.doubt_training --envs {name} has not been run yet")
     assert (table[table["env"] == name].groupby("doubt")["seed"].nunique() >= 5).all()
     assert default == winner(table, name)
 

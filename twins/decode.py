@@ -38,6 +38,8 @@ class TwinState:
         people: What recurrent counts are expected and drawn from.
         head: Ensemble head each person is bound to, (N,).
         means: What each head expected of the last step, (M, N, D), in typical changes, levels or probability.
+        doubt: How far independent networks would differ about the last step, (N,), in typical changes; zero for a
+            model that was not taught that.
         count: N without padding.
     """
 
@@ -50,6 +52,7 @@ class TwinState:
     people: Regulars
     head: Tensor
     means: Tensor
+    doubt: Tensor
     count: int
 
 
@@ -96,6 +99,7 @@ class TransformerDynamics:
         state.cache.restart(where, fresh.cache)
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.means[:, where] = fresh.means[:, :count]
+        state.doubt = state.doubt.index_copy(0, where, fresh.doubt[:count])
         state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()
@@ -124,12 +128,18 @@ class TransformerDynamics:
             state.people.each(lambda tensor: tensor[where]),
             state.head[where],
             state.means[:, where],
+            state.doubt[where],
             len(rows),
         )
 
     def disagreement(self, state: TwinState) -> Floats:
-        """Return how far the heads differed about the last step, shape (N,)."""
-        return spread(self.means(state))
+        """Return how far independent networks would differ about the last step, shape (N,), in typical changes.
+
+        A model that was not taught that says how far its heads differed.
+        """
+        if self.network.doubt is None:
+            return spread(self.means(state))
+        return state.doubt[: state.count].double().numpy()
 
     def means(self, state: TwinState) -> Floats:
         """Return what each head expected of the last step, shape (M, N, D), in typical changes or probability."""
@@ -216,6 +226,7 @@ class TransformerDynamics:
             people=self.network.unborn(rows),
             head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
             means=torch.zeros(self.heads, rows, width),
+            doubt=torch.zeros(rows),
             count=count,
         )
 
@@ -246,6 +257,8 @@ class TransformerDynamics:
         value, state.means, state.people = self.network.sample(
             hidden, tokens, u, before.last, state.head, state.people, self._stacked
         )
+        if self.network.doubt is not None:
+            state.doubt = self.network.doubt(hidden, tokens)
         if not bool(torch.isfinite(value).all()):
             row = int((~torch.isfinite(value)).any(-1).nonzero()[0, 0])
             raise DynamicsError(

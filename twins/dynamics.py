@@ -113,5 +113,5 @@ class Uncertain(Protocol):
         ...
 
     def disagreement(self, state: State) -> Floats:
-        """Return how far the model's heads differ about the last step, shape (N,), in typical changes."""
+        """Return how unsure the model is of the last step, shape (N,): a standard deviation, in typical changes."""
         ...

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from twingym.twins.backbones import backbone
+from twingym.twins.doubt_head import DoubtHead
 from twingym.twins.errors import SpecError
 from twingym.twins.head import Head
 from twingym.twins.heads import head_for
@@ -70,6 +71,10 @@ class TwinNetwork(nn.Module):
         self.measurement = None
         if any(v.intermittent for v in spec.modelled):
             self.measurement = Measurement(spec, config.width, self.layout.width)
+        # Last, so that without it all other weights begin where they did.
+        self.doubt = None
+        if config.doubt_width:
+            self.doubt = DoubtHead(config.width + self.layout.width, config.doubt_width)
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod
