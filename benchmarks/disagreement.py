@@ -37,6 +37,7 @@ from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people
 from twingym.twins.decode import TransformerDynamics, spread
+from twingym.twins.distillation import Readers
 from twingym.twins.errors import WeightsError
 from twingym.twins.model import WEIGHTS
 from twingym.twins.noise import Stream, uniforms
@@ -130,21 +131,15 @@ def visit(env: TwinVectorEnv, policy: Policy, judges: Sequence[TransformerDynami
     observations, _ = env.reset(seed=0, options={"twins": people("test", env.num_envs)})
     if hasattr(policy, "meet"):
         policy.meet(env.cohort)
-    noises = [np.full((env.num_envs, judge.noise_width), 0.5) for judge in judges]
-    states = [j.initial(env.cohort, env.inputs, u)[0] for j, u in zip(judges, noises, strict=True)]
-    states = [j.observe(s, env.observed) for j, s in zip(judges, states, strict=True)]
+    readers = Readers(judges, env.cohort, env.inputs, env.observed)
     memory, starts = None, np.ones(env.num_envs, bool)
     while not env.over.all():
         live, inputs = ~env.over, env.inputs.copy()
         actions, memory = policy.predict(observations, memory, starts, deterministic=True)
         starts = np.zeros(env.num_envs, bool)
         observations, *_, infos = env.step(actions)
-        means = []
-        for k, (judge, noise) in enumerate(zip(judges, noises, strict=True)):
-            states[k], _ = judge.step(states[k], infos["delivered"], inputs, noise)
-            means.append(judge.means(states[k]).mean(axis=0))
-            states[k] = judge.observe(states[k], env.observed)
-        told = [infos["disagreement"], *(spread(np.stack([means[k] for k in part])) for part in parts(len(judges)))]
+        means = readers.step(infos["delivered"], inputs, env.observed)
+        told = [infos["disagreement"], *(spread(means[list(part)]) for part in parts(len(judges)))]
         yield np.where(live[:, None], np.stack(told, axis=-1), np.nan)
 
 

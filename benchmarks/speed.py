@@ -84,7 +84,7 @@ def measure_heads(people: int, name: str = "Glucose-v0") -> tuple[np.ndarray, np
 
 def one_head(network: TwinNetwork) -> TwinNetwork:
     """Return the network without all but its first head, and without the one that tells doubt."""
-    alone = TwinNetwork.untrained(network.spec, replace(network.config, ensemble=1, doubt_width=0))
+    alone = TwinNetwork.untrained(network.spec, replace(network.config, ensemble=1))
     given = network.state_dict()
     # What recurrent counts hold for each head stands along a first axis of M.
     wanted = {

@@ -18,7 +18,7 @@ from twingym.experiments.independent import independent_network
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import people
-from twingym.twins.distillation import distilled
+from twingym.twins.distillation import check_enough, distilled
 from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import WEIGHTS, TwinModel
 
@@ -90,15 +90,14 @@ def check(args: Args, scenario: Scenario) -> None:
     """Refuse what nothing can be learned from, before networks are fitted.
 
     Raises:
-        SpecError: If the scenario has no reference, or there are too few networks.
+        SpecError: If the scenario has no reference, or there are too few networks or people.
     """
     if scenario.reference is None:
         raise SpecError(
             f"{scenario.id} has no reference to fit other networks to: the people of its table are those of its twin "
             "model. Its disagreement is that of the heads."
         )
-    if args.networks < 2:
-        raise SpecError(f"networks is {args.networks}; allowed: 2 or more.")
+    check_enough(args.networks, args.people)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,11 @@ from twingym.twins.cohort import Cohort
 from twingym.twins.decode import spread
 from twingym.twins.distillation import distilled, spreads
 from twingym.twins.errors import SpecError
+from twingym.twins.fit_config import FitConfig
 from twingym.twins.model import digest
 from twingym.twins.network import TwinNetwork
+from twingym.twins.recalibration import recalibrated
+from twingym.twins.refit import refit
 
 APART = ("--networks", "2", "--epochs", "1", "--learners", "24", "--people", "32")
 
@@ -77,6 +80,20 @@ def test_nothing_else_changes_and_what_was_taught_is_saved(taught: TwinModel, tm
     np.testing.assert_array_equal(followed(TwinModel.load(tmp_path, "drifting"), courses)[1], after[1])
 
 
+def test_doubt_outlives_a_refit_and_a_recalibration_and_can_be_taught_anew(
+    taught: TwinModel, networks: list[TwinModel]
+) -> None:
+    source = drifting(np.arange(400))
+    after = refit(taught, source, FitConfig(epochs=1, batches=2, batch_tokens=400)).after
+    bent = recalibrated(taught, source)
+    again = distilled(taught, networks, source)
+    for model, same in ((after, True), (bent, True), (again, False)):
+        weights = model.network.doubt.state_dict()
+        kept = [torch.equal(tensor, weights[name]) for name, tensor in taught.network.doubt.state_dict().items()]
+        assert all(kept) == same
+    assert not torch.equal(after.network.trunk.embed.weight, taught.network.trunk.embed.weight)
+
+
 def test_doubt_goes_with_the_person(taught: TwinModel) -> None:
     courses, dynamics = drifting(np.arange(12)), taught.dynamics()
     luck = np.full((12, dynamics.noise_width), 0.4)
@@ -113,6 +130,7 @@ def test_what_nothing_can_be_learned_from_is_refused(networks: list[TwinModel]) 
         distilled(untrained(0), [*networks, other], courses)
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_the_command_teaches_a_model_and_replaces_none_unasked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

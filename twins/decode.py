@@ -99,7 +99,7 @@ class TransformerDynamics:
         state.cache.restart(where, fresh.cache)
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
         state.means[:, where] = fresh.means[:, :count]
-        state.doubt = state.doubt.index_copy(0, where, fresh.doubt[:count])
+        state.doubt[where] = fresh.doubt[:count]
         state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
         for name, values in fresh.own.items():
             state.own[name] = state.own[name].copy()

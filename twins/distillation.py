@@ -11,7 +11,7 @@ Legend of shapes: N = people, T = steps, K = networks, V = modelled variables, F
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -25,13 +25,36 @@ from twingym.twins.doubt_head import DoubtHead
 from twingym.twins.errors import SpecError
 from twingym.twins.gate import dataset
 from twingym.twins.model import TwinModel
-from twingym.twins.network import TwinNetwork
 from twingym.twins.scales import Floats
 
 WIDTH = 32  # of the head
 PASSES, ROWS, LEARNING_RATE = 3, 1024, 2e-3
 HELD_OUT = 8  # one person in so many only tells how well the others taught
 LEAST = 1e-6  # a spread, in typical changes
+
+
+class Readers:
+    """Networks that read the courses of the same N people, step by step as they come."""
+
+    def __init__(
+        self, networks: Sequence[TransformerDynamics], cohort: Cohort, inputs: Floats, observed: Floats
+    ) -> None:
+        """Let K networks meet people at birth, with inputs (N, I) and what was observed of them."""
+        self._networks = networks
+        self._luck = [np.full((len(cohort), network.noise_width), 0.5) for network in networks]  # of no consequence
+        self._states = [
+            network.observe(network.initial(cohort, inputs, luck)[0], observed)
+            for network, luck in zip(networks, self._luck, strict=True)
+        ]
+
+    def step(self, delivered: Floats, inputs: Floats, observed: Floats) -> Floats:
+        """Return what each network expects of a step, (K, N, V), and tell all what was then ``observed``."""
+        means = []
+        for k, (network, luck) in enumerate(zip(self._networks, self._luck, strict=True)):
+            moved, _ = network.step(self._states[k], delivered, inputs, luck)
+            means.append(network.means(moved).mean(axis=0))
+            self._states[k] = network.observe(moved, observed)
+        return np.stack(means)
 
 
 def spreads(networks: Sequence[TransformerDynamics], courses: Courses, *, progress: bool = False) -> Floats:
@@ -45,19 +68,11 @@ def spreads(networks: Sequence[TransformerDynamics], courses: Courses, *, progre
     Returns:
         Shape (N, T), in typical changes; NaN after the end of a course.
     """
-    cohort = Cohort(courses.ids, dict(courses.traits))
     steps = courses.delivered.shape[1]
-    luck = [np.full((len(courses), network.noise_width), 0.5) for network in networks]
-    states = [n.initial(cohort, courses.inputs[:, 0], u)[0] for n, u in zip(networks, luck, strict=True)]
-    states = [n.observe(s, courses.observed[:, 0]) for n, s in zip(networks, states, strict=True)]
+    readers = Readers(networks, Cohort(courses.ids, dict(courses.traits)), courses.inputs[:, 0], courses.observed[:, 0])
     told = np.full((len(courses), steps), np.nan)
     for t in track(range(steps), "networks read courses", disable=not progress):
-        means = []
-        for k, (network, u) in enumerate(zip(networks, luck, strict=True)):
-            moved, _ = network.step(states[k], courses.delivered[:, t], courses.inputs[:, t], u)
-            means.append(network.means(moved).mean(axis=0))  # (N, V)
-            states[k] = network.observe(moved, courses.observed[:, t + 1])
-        told[:, t] = spread(np.stack(means))
+        told[:, t] = spread(readers.step(courses.delivered[:, t], courses.inputs[:, t], courses.observed[:, t + 1]))
     told[np.arange(steps) >= courses.length[:, None]] = np.nan
     return told
 
@@ -82,12 +97,9 @@ def distilled(
     Raises:
         SpecError: If there are fewer than two networks, or one of another spec, or too few people.
     """
-    if len(networks) < 2:
-        raise SpecError(f"networks to learn disagreement from are {len(networks)}; allowed: 2 or more.")
+    check_enough(len(networks), len(courses))
     if any(each.spec != model.spec for each in networks):
         raise SpecError("a network has another spec than the model; fit all of them to the same scenario.")
-    if len(courses) < 2 * HELD_OUT:
-        raise SpecError(f"courses to learn disagreement on are {len(courses)}; allowed: {2 * HELD_OUT} or more.")
     differ = spreads([each.dynamics() for each in networks], courses, progress=progress)
     by_id = np.log(np.maximum(differ, LEAST))[np.argsort(courses.ids, kind="stable")]
     told = torch.from_numpy(by_id).float()  # (N, T)
@@ -97,7 +109,8 @@ def distilled(
         hidden = model.network.trunk(tokens)
     known = torch.isfinite(told)
     taught = torch.arange(len(courses))[:, None].expand_as(known) % HELD_OUT > 0
-    head, rows = _untaught(model, seed), torch.nonzero(known & taught)  # (S, 2): person and step
+    rows = torch.nonzero(known & taught)  # (S, 2): person and step
+    head = DoubtHead.untaught(hidden.shape[-1] + tokens.shape[-1], WIDTH, seed)
     _teach(head, hidden[:, 1:], tokens[:, 1:], told, rows, seed, progress)
 
     who, when = torch.nonzero(known & ~taught, as_tuple=True)
@@ -105,13 +118,21 @@ def distilled(
         said = head.log_spread(hidden[who, when + 1], tokens[who, when + 1])
     rank = float(spearmanr(said.numpy(), told[who, when].numpy()).statistic)
     about = {"networks": len(networks), "states": len(rows), "spearman": rank}
-    return TwinModel(_with(model.network, head), {**model.training, "doubt": about})
+    network = deepcopy(model.network)
+    network.doubt = head
+    return TwinModel(network, {**model.training, "doubt": about})
 
 
-def _untaught(model: TwinModel, seed: int) -> DoubtHead:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return DoubtHead(model.network.config.width + model.network.layout.width, WIDTH)
+def check_enough(networks: int, courses: int) -> None:
+    """Refuse too few networks or courses to learn disagreement from.
+
+    Raises:
+        SpecError: If there are.
+    """
+    if networks < 2:
+        raise SpecError(f"networks to learn disagreement from are {networks}; allowed: 2 or more.")
+    if courses < 2 * HELD_OUT:
+        raise SpecError(f"courses to learn disagreement on are {courses}; allowed: {2 * HELD_OUT} or more.")
 
 
 def _teach(
@@ -140,13 +161,3 @@ def _teach(
             loss.backward()
             optimizer.step()
             schedule.step()
-
-
-def _with(network: TwinNetwork, head: DoubtHead) -> TwinNetwork:
-    """Return a copy of a network with a doubt head."""
-    copy = TwinNetwork.untrained(network.spec, replace(network.config, doubt_width=WIDTH))
-    assert copy.doubt is not None
-    copy.load_state_dict({**copy.state_dict(), **network.state_dict()})
-    copy.doubt.load_state_dict(head.state_dict())
-    copy.recalibrate(network.recalibration)
-    return copy.eval()

@@ -12,9 +12,16 @@ class DoubtHead(nn.Module):
     """A head on the trunk that says what :mod:`twingym.twins.distillation` has taught it."""
 
     def __init__(self, features: int, width: int) -> None:
-        """Build an untaught head for trunk output and token of ``features`` numbers together."""
+        """Build a head for trunk output and token of ``features`` numbers together."""
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, 1))
+
+    @classmethod
+    def untaught(cls, features: int, width: int, seed: int = 0) -> DoubtHead:
+        """Build a head with weights drawn from ``seed``, leaving torch's global generator as it was."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return cls(features, width)
 
     def log_spread(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """Return the log of the spread (...), in typical changes, from trunk output (..., D) and token (..., F)."""

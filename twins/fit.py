@@ -142,7 +142,8 @@ class _Fit:
 
     def begin_with(self, model: TwinModel) -> None:
         """Begin with the weights of another model, which count as the best so far."""
-        self.network.load_state_dict(model.network.state_dict())
+        given = model.network.state_dict()  # and, maybe, a head that was taught after its fit
+        self.network.load_state_dict({name: given[name] for name in self.network.state_dict()})
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.best_loss = self._held_out_loss()

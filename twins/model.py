@@ -15,6 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from twingym.twins.decode import TransformerDynamics
+from twingym.twins.doubt_head import DoubtHead
 from twingym.twins.errors import WeightsError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.spec import TwinSpec
@@ -22,6 +23,7 @@ from twingym.twins.transformer_config import TransformerConfig
 
 SCHEMA = 1
 WEIGHTS, DESCRIPTION = "twin.safetensors", "twin.json"
+DOUBT_WIDTH = "doubt.layers.0.bias"  # among the tensors of a model that was taught doubt: as long as its head is wide
 KNOTS = "recalibration."  # before the names of variables whose cdfs are bent, among the tensors
 
 
@@ -106,6 +108,8 @@ class TwinModel:
         try:
             tensors = load_tensors(blob)
             knots = {name: tensors.pop(name).tolist() for name in list(tensors) if name.startswith(KNOTS)}
+            if DOUBT_WIDTH in tensors:
+                network.doubt = DoubtHead.untaught(config.width + network.layout.width, len(tensors[DOUBT_WIDTH]))
             network.load_state_dict(tensors)
             network.recalibrate({name.removeprefix(KNOTS): values for name, values in knots.items()})
         except (RuntimeError, ValueError, safetensors.SafetensorError) as error:

@@ -71,10 +71,7 @@ class TwinNetwork(nn.Module):
         self.measurement = None
         if any(v.intermittent for v in spec.modelled):
             self.measurement = Measurement(spec, config.width, self.layout.width)
-        # Last, so that without it all other weights begin where they did.
-        self.doubt = None
-        if config.doubt_width:
-            self.doubt = DoubtHead(config.width + self.layout.width, config.doubt_width)
+        self.doubt: DoubtHead | None = None  # taught after the fit, if at all
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
 
     @classmethod

@@ -10,6 +10,8 @@ Legend of shapes: N = people, T = tokens, D = modelled variables, M = ensemble h
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,8 +45,8 @@ def recalibrated(model: TwinModel, courses: Courses) -> TwinModel:
     """
     data = dataset(courses, model.spec, lambda ids: split_of(ids) == "validation")
     check_recalibratable(model.network, data)
-    network = TwinNetwork.untrained(model.spec, model.network.config)
-    network.load_state_dict(model.network.state_dict())
+    network = deepcopy(model.network)
+    network.recalibrate({})
     values = pit(network.eval(), data)
     network.recalibrate({name: _knots(found) for name, found in values.items()})
     return TwinModel(network, model.training)

@@ -7,6 +7,7 @@ replaced: both models are there afterwards, with what each is worth on people ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def refit(
     after = fit_twin(courses, model.spec, folder, config, start_from=model, progress=progress)
     if model.network.recalibration and not (config or FitConfig()).recalibrate:
         after.network.recalibrate(model.network.recalibration)
+    after.network.doubt = deepcopy(model.network.doubt)
     return compared(model, after, courses)
 
 

@@ -25,8 +25,6 @@ class TransformerConfig:
         prior_gain: How strongly the random map speaks.
         own_linear: Whether each head has a linear path of its own from token to parameters, begun at random, where
             there is one (see :class:`~twingym.twins.network.TwinNetwork`): else heads agree about what doses add up to.
-        doubt_width: Hidden width of the head that says where independent networks would disagree; 0 for none. See
-            :mod:`twingym.twins.distillation`.
     """
 
     backbone: str = "transformer"
@@ -39,7 +37,6 @@ class TransformerConfig:
     prior_width: int = 16
     prior_gain: float = 3.0
     own_linear: bool = False
-    doubt_width: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the sizes as plain JSON."""
