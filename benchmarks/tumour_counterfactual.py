@@ -58,6 +58,8 @@ class Args:
     """Paths behind intervals and CRPS."""
     workers: int = 1
     """Cells computed at a time, one thread each."""
+    device: str = "cpu"
+    """Where twin models are fitted, ``cpu`` or ``cuda``; how long that took is noted on a CPU only."""
     runs: Path = Path("runs/tumour")
     """Where fits that were interrupted are kept."""
     out: Path = CELLS
@@ -127,12 +129,12 @@ def cells(args: Args) -> list[Cell]:
     return [Cell(*each, size, (args.paths, args.judged_paths)) for each in wanted]
 
 
-def compute(cell: Cell, folder: Path) -> pd.DataFrame:
+def compute(cell: Cell, folder: Path, device: str = "cpu") -> pd.DataFrame:
     """Fit and score one cell; return its rows."""
     torch.set_num_threads(1)
     arrays = draw(cell.gamma, cell.seed, original=cell.form == "original", train=cell.size, tested=cell.size // 10)
     tables = []
-    forecaster, about = prepared(cell, arrays, folder / cell.name)
+    forecaster, about = prepared(cell, arrays, folder / cell.name, device)
     for kind, questions in arrays.questions.items():
         mean, sample = forecaster(questions)
         tables.append(scored(questions, mean, sample, cell.paths[1]).assign(kind=kind))
@@ -142,7 +144,7 @@ def compute(cell: Cell, folder: Path) -> pd.DataFrame:
 Forecaster = Callable[[Questions], tuple[Floats, Callable[[Questions, int], Floats] | None]]
 
 
-def prepared(cell: Cell, arrays: Arrays, folder: Path) -> tuple[Forecaster, dict[str, float]]:
+def prepared(cell: Cell, arrays: Arrays, folder: Path, device: str) -> tuple[Forecaster, dict[str, float]]:
     """Return what answers questions, by mean and, if it can, by samples; and what its fit took."""
     if cell.model == "bayes":
         return lambda asked: (bayes.forecast(asked), None), {}
@@ -152,22 +154,23 @@ def prepared(cell: Cell, arrays: Arrays, folder: Path) -> tuple[Forecaster, dict
         baseline = causal_transformer.CausalTransformer(arrays.train, cell.gamma, epochs=BASELINE_EPOCHS)
         count = sum(p.numel() for p in baseline.network.parameters())
         return lambda asked: (baseline.forecast(asked), None), {"fit_seconds": baseline.seconds, "parameters": count}
-    model = _fitted(arrays, MODELS[cell.model], folder)
+    model = _fitted(arrays, MODELS[cell.model], folder, device)
 
     def sample(asked: Questions, paths: int) -> Floats:
         return twin.forecast(model, asked, paths)
 
     count = sum(p.numel() for p in model.network.parameters())
-    about = {"fit_seconds": model.training["cpu_seconds"], "parameters": count}
+    took = model.training["cpu_seconds"] if device == "cpu" else float("nan")  # those of baselines are CPU seconds
+    about = {"fit_seconds": took, "parameters": count}
     return lambda asked: (_mean(model, asked, cell.paths[0]), sample), about
 
 
-def _fitted(arrays: Arrays, recipe: twin.Recipe, folder: Path) -> TwinModel:
+def _fitted(arrays: Arrays, recipe: twin.Recipe, folder: Path, device: str) -> TwinModel:
     """Fit and save a model, or load the one that an interrupted cell left."""
     if (folder / WEIGHTS).is_file():
         return TwinModel.load(folder, recipe.spec.fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
-    model = twin.fit(arrays.train, arrays.held_out, recipe, folder)
+    model = twin.fit(arrays.train, arrays.held_out, recipe, folder, device)
     model.save(folder)
     return model
 
@@ -189,7 +192,7 @@ def main(args: Args) -> None:
     found = there(out, everything)
     missing = [cell for cell in wanted if cell not in found]
     out.parent.mkdir(parents=True, exist_ok=True)
-    for cell, rows in track(done(missing, args.runs, args.workers), "cells", total=len(missing)):
+    for cell, rows in track(done(missing, args), "cells", total=len(missing)):
         found[cell] = rows
         whole = pd.concat([found[each] for each in everything if each in found])
         write_atomically(out, whole.to_csv(index=False, float_format="%.6g").encode())
@@ -207,13 +210,13 @@ def there(out: Path, defined: list[Cell]) -> dict[Cell, pd.DataFrame]:
     return {cell: rows[key] for cell in defined if (key := tuple(cell.known.values())) in rows}
 
 
-def done(missing: list[Cell], folder: Path, workers: int) -> Iterable[tuple[Cell, pd.DataFrame]]:
+def done(missing: list[Cell], args: Args) -> Iterable[tuple[Cell, pd.DataFrame]]:
     """Compute cells, several at a time if asked for."""
-    if workers == 1:
-        yield from ((cell, compute(cell, folder)) for cell in missing)
+    if args.workers == 1:
+        yield from ((cell, compute(cell, args.runs, args.device)) for cell in missing)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(compute, cell, folder): cell for cell in missing}
+    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(compute, cell, args.runs, args.device): cell for cell in missing}
         for finished in as_completed(waiting):
             yield waiting[finished], finished.result()
 

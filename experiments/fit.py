@@ -23,6 +23,7 @@ from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.cohort import Ids, Split, people
 from twingym.twins.courses import Courses
+from twingym.twins.device import usable_device
 from twingym.twins.errors import RunExistsError, SpecError, WeightsError
 from twingym.twins.fit import fit_twin
 from twingym.twins.fit_config import FitConfig
@@ -60,6 +61,8 @@ class Args:
     """Seed of courses, initial weights and crops."""
     threads: int | None = None
     """Torch threads; more than one only pays on idle cores."""
+    device: str = "cpu"
+    """Torch device of the fit: ``cpu`` or ``cuda``."""
     replace: bool = False
     """Replace weights that are there already."""
     challenger: Literal["gru", "mlp"] | None = None
@@ -76,8 +79,10 @@ def fit(args: Args) -> TwinModel:
 
     Raises:
         RunExistsError: If weights exist and ``replace`` was not asked for.
-        SpecError: If the new model is worse than the one that it was to replace; it is kept aside.
+        SpecError: If the device is not there, or the new model is worse than the one that it was to replace; it is
+            kept aside.
     """
+    usable_device(args.device)
     scenario, console = get(args.env), Console()
     folder = args.out or weights_folder(scenario)
     folder = folder / CHALLENGER if args.challenger else folder
@@ -92,7 +97,9 @@ def fit(args: Args) -> TwinModel:
     try:
         if recorded is not None:
             console.print(said_of(recorded.described()))
-            model = fit_recorded(scenario, config, folder, challenger=args.challenger, progress=True)
+            model = fit_recorded(
+                scenario, config, folder, challenger=args.challenger, device=args.device, progress=True
+            )
         else:
             model = fit_simulated(args, scenario, config, folder, console)
     except KeyboardInterrupt as stop:
@@ -142,7 +149,7 @@ def fit_simulated(args: Args, scenario: Scenario, config: FitConfig, folder: Pat
     source = record(held_out if per_epoch else np.concatenate([learners, held_out]))
     with ThreadPoolExecutor(max_workers=1) as other:
         fresh = one_ahead(newcomers, config.epochs, other) if per_epoch else None
-        return fit_twin(source, spec, folder, config, network, fresh=fresh, progress=True)
+        return fit_twin(source, spec, folder, config, network, fresh=fresh, device=args.device, progress=True)
 
 
 def standing(folder: Path, scenario: Scenario) -> TwinModel | None:

@@ -36,6 +36,7 @@ def fit_recorded(
     folder: Path | None = None,
     *,
     challenger: str | None = None,
+    device: str = "cpu",
     progress: bool = False,
 ) -> TwinModel:
     """Fit a twin model to the people of a table, or its challenger to others of them; saves nothing.
@@ -45,16 +46,18 @@ def fit_recorded(
         config: How to train; as the scenario says if None.
         folder: Where a checkpoint is kept after each epoch; None for none.
         challenger: Backbone of a challenger; None for the twin model itself.
+        device: Torch device of the fit.
         progress: Whether to show a bar.
 
     Raises:
-        SpecError: If the scenario is not from a table.
+        SpecError: If the scenario is not from a table, or the device is not there.
         WeightsError: If the folder holds a checkpoint of another fit.
     """
     recorded = recorded_of(scenario)
     network = replace(scenario.network, backbone=challenger) if challenger else scenario.network
     source = recorded.learners(challenger=challenger is not None)
-    model = fit_twin(source, scenario.twin_spec(), folder, config or scenario.fit, network, progress=progress)
+    config = config or scenario.fit
+    model = fit_twin(source, scenario.twin_spec(), folder, config, network, device=device, progress=progress)
     tables = {p.table: p.sha256 for p in recorded.provenance.values()}
     return TwinModel(model.network, {**model.training, "tables": tables})
 

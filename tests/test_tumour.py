@@ -148,7 +148,7 @@ def test_cells_are_computed_once_and_a_changed_recipe_is_another_cell(tmp_path, 
     benchmark.main(args)
     models.append("causal_transformer")
     asked, compute = [], benchmark.compute
-    monkeypatch.setattr(benchmark, "compute", lambda cell, folder: asked.append(cell.model) or compute(cell, folder))
+    monkeypatch.setattr(benchmark, "compute", lambda cell, *how: asked.append(cell.model) or compute(cell, *how))
     benchmark.main(args)
     assert asked == ["causal_transformer"]
     table = pd.read_csv(tmp_path / "quick.csv")

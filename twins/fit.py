@@ -17,6 +17,7 @@ from torch import Tensor
 
 from twingym.twins.cohort import split_of
 from twingym.twins.courses import Courses
+from twingym.twins.device import usable_device
 from twingym.twins.errors import WeightsError
 from twingym.twins.fit_config import FitConfig
 from twingym.twins.gate import Dataset, crop, dataset, log_prob
@@ -40,6 +41,7 @@ def fit_twin(
     *,
     fresh: Callable[[int], Courses] | None = None,
     start_from: TwinModel | None = None,
+    device: str = "cpu",
     progress: bool = False,
     after_epoch: Callable[[TwinModel, int], None] | None = None,
 ) -> TwinModel:
@@ -55,6 +57,8 @@ def fit_twin(
         fresh: Courses of the train split for epoch 0, 1, ..., in place of those of ``source``: whoever is simulated
             need neither be met twice nor be kept in memory.
         start_from: Model whose weights are the first ones; its sizes are kept. It is not changed.
+        device: Where the network is trained, ``cpu`` or ``cuda``; a killed fit may go on elsewhere than it began.
+            The model that is returned is on the CPU.
         progress: Show a progress bar with a time estimate.
         after_epoch: Called with the model so far and the epoch number.
 
@@ -62,9 +66,10 @@ def fit_twin(
         The model with the best averaged weights on the validation people. It is not saved.
 
     Raises:
+        SpecError: If the device is not there.
         WeightsError: If the folder holds a checkpoint of another fit.
     """
-    config, network = config or FitConfig(), network or TransformerConfig()
+    config, network, place = config or FitConfig(), network or TransformerConfig(), usable_device(device)
     if start_from is not None:
         network = start_from.network.config
     torch.set_num_threads(config.threads)
@@ -74,7 +79,7 @@ def fit_twin(
 
     train = learn_from(fresh(0) if fresh else source)
     held_out = dataset(source, spec, lambda ids: split_of(ids) == "validation", config.propensity_weighting)
-    fit = _Fit(train, held_out, spec, config, network)
+    fit = _Fit(train, held_out, spec, config, network, place)
     if start_from is not None:
         fit.begin_with(start_from)
     path = None if folder is None else folder / CHECKPOINT
@@ -111,10 +116,17 @@ class _Fit:
     """A fit in progress: everything that a checkpoint holds."""
 
     def __init__(
-        self, train: Dataset, held_out: Dataset, spec: TwinSpec, config: FitConfig, sizes: TransformerConfig
+        self,
+        train: Dataset,
+        held_out: Dataset,
+        spec: TwinSpec,
+        config: FitConfig,
+        sizes: TransformerConfig,
+        device: torch.device,
     ) -> None:
-        self.held_out, self.spec, self.config = held_out, spec, config
-        self.network = TwinNetwork.untrained(spec, sizes, config.seed)
+        self.device, self.spec, self.config = device, spec, config
+        self.held_out = held_out.to(device)
+        self.network = TwinNetwork.untrained(spec, sizes, config.seed).to(device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.optimizer = torch.optim.AdamW(
@@ -147,13 +159,14 @@ class _Fit:
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.best = {k: v.clone() for k, v in self.average.items()}
         self.best_loss = self._held_out_loss()
-        weights = b"".join(v.numpy().tobytes() for v in self.average.values())
+        weights = b"".join(v.numpy(force=True).tobytes() for v in self.average.values())
         self.identity = hashlib.sha256(self.identity.encode() + weights).hexdigest()
 
     def meet(self, train: Dataset) -> None:
         """Learn from these courses from now on."""
-        self.train, self.met = train, np.union1d(self.met, train.ids)
-        self.bootstrap = _bootstrap_weights(train.ids, self.config.seed, self.network.config.ensemble)  # (M, N)
+        self.train, self.met = train.to(self.device), np.union1d(self.met, train.ids)
+        heads = self.network.config.ensemble
+        self.bootstrap = _bootstrap_weights(train.ids, self.config.seed, heads).to(self.device)  # (M, N)
 
     def run_epoch(self, advance: Callable[[], object]) -> None:
         """Train one epoch, average the weights, judge them on the held-out people."""
@@ -164,7 +177,7 @@ class _Fit:
         order = np.concatenate([random.permutation(len(self.train)) for _ in range(passes)])
         self.network.train()
         for number in range(config.batches):
-            rows = torch.from_numpy(np.sort(order[number * self.rows : (number + 1) * self.rows]))
+            rows = self._here(np.sort(order[number * self.rows : (number + 1) * self.rows]))
             start, late = self._starts(self.train, rows, random, config.late_share)
             batch = crop(self.train, rows, start, self.steps, late)
             scores = log_prob(self.network, batch)  # (M, B, T, D)
@@ -199,7 +212,7 @@ class _Fit:
         u = random.random((PATHS, len(batch), config.energy_steps, width), dtype=np.float32)
         if random.random() >= config.energy_share:
             return 0.0
-        drawn = torch.from_numpy(u).clamp(1e-6, 1.0 - 1e-6)
+        drawn = self._here(u).clamp(1e-6, 1.0 - 1e-6)
         scores = energy_score(self.network, batch, first, config.energy_steps, head, drawn)
         return config.energy_weight * (scores * weight[head]).sum() / weight[head].sum()
 
@@ -210,21 +223,25 @@ class _Fit:
 
         Also whom the crops meet late, if any: they begin at any observation that is followed by another.
         """
-        latest = (data.length[rows] - self.steps).clamp(min=0).numpy()
+        length = data.length[rows].numpy(force=True)
+        latest = (length - self.steps).clip(min=0)
         start = (random.random(len(rows)) * (latest + 1)).astype(np.int64)
         start[random.random(len(rows)) < self.config.birth_share] = 0
         if not late_share:
-            return torch.from_numpy(start), None
+            return self._here(start), None
         late = random.random(len(rows)) < late_share
-        anywhere = 1 + (random.random(len(rows)) * (data.length[rows].numpy() - 1)).astype(np.int64)
-        return torch.from_numpy(np.where(late, anywhere, start)), torch.from_numpy(late.astype(np.float32))
+        anywhere = 1 + (random.random(len(rows)) * (length - 1)).astype(np.int64)
+        return self._here(np.where(late, anywhere, start)), self._here(late.astype(np.float32))
+
+    def _here(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     @torch.no_grad()
     def _held_out_loss(self) -> float:
-        network = self.model(self.average).network
+        network = self.model(self.average).network.to(self.device)
         random = np.random.Generator(np.random.Philox(key=self.config.seed, counter=0))
         total, count = 0.0, 0.0
-        for rows in torch.arange(len(self.held_out)).split(64):
+        for rows in torch.arange(len(self.held_out), device=self.device).split(64):
             batch = crop(self.held_out, rows, *self._starts(self.held_out, rows, random)[:1], self.steps)
             counts = batch.weight[..., None]
             total -= float((log_prob(network, batch).mean(0) * counts).sum())
@@ -262,7 +279,7 @@ class _Fit:
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint of the same fit."""
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location=self.device, weights_only=True)
         except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise WeightsError(f"{path} cannot be read ({error}); delete it to start the fit afresh.") from error
         if state["identity"] != self.identity:
@@ -270,7 +287,7 @@ class _Fit:
                 f"{path} is the checkpoint of another fit; delete it to start afresh, or choose another folder."
             )
         self.network.load_state_dict(state["network"])
-        self.average, self.best, self.met = state["average"], state["best"], state["met"].numpy()
+        self.average, self.best, self.met = state["average"], state["best"], state["met"].numpy(force=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.stale, self.best_loss, self.losses, self.seconds = state["progress"]

@@ -54,6 +54,20 @@ class Dataset:
         """Return the number of courses."""
         return len(self.ids)
 
+    def to(self, device: torch.device) -> Dataset:
+        """Return the same courses with all tensors on a device."""
+        return Dataset(
+            self.ids,
+            self.seen.each(lambda tensor: tensor.to(device)),
+            self.actions.to(device),
+            self.inputs.to(device),
+            self.traits.to(device),
+            self.target.to(device),
+            self.present.to(device),
+            self.length.to(device),
+            self.weight.to(device),
+        )
+
 
 def dataset(source: Courses, spec: TwinSpec, view: View | None = None, weighting: int = 0) -> Dataset:
     """Encode the courses of the people that ``view`` lets through.
@@ -123,7 +137,7 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int, late: Tensor | 
     A segment that reaches beyond the course is filled up with its last token, and nothing is learned from that. Where
     ``late`` (B,) is 1, the first token does not know how the values it sees have changed: the person joins there.
     """
-    index = start[:, None] + torch.arange(steps)  # (B, steps)
+    index = start[:, None] + torch.arange(steps, device=start.device)  # (B, steps)
     row, there = rows[:, None], (index < data.target.shape[1])[..., None]
     index = index.clamp(max=data.target.shape[1] - 1)
 
@@ -134,7 +148,7 @@ def crop(data: Dataset, rows: Tensor, start: Tensor, steps: int, late: Tensor | 
     if late is not None:
         seen.change[:, 0] *= (1.0 - late)[:, None]
     return Dataset(
-        ids=data.ids[rows.numpy()],
+        ids=data.ids[rows.numpy(force=True)],
         seen=seen,
         actions=cut(data.actions),
         inputs=cut(data.inputs),
@@ -152,7 +166,8 @@ def log_prob(network: TwinNetwork, batch: Dataset) -> Tensor:
     hidden = network.trunk(tokens)
     scores = network.log_prob(hidden, tokens, batch.target, batch.present, batch.seen.last)
     if network.measurement is not None:
-        lasts = torch.arange(tokens.shape[1]) < batch.length[:, None]  # after the end nothing can be measured
+        steps = torch.arange(tokens.shape[1], device=tokens.device)
+        lasts = steps < batch.length[:, None]  # after the end nothing can be measured
         scores = scores + network.measurement.log_prob(hidden, tokens, batch.present) * lasts[..., None]
     return scores
 

@@ -69,11 +69,11 @@ def _days(count: int, spec: TwinSpec) -> Floats:
     return np.repeat(np.arange(DAYS, dtype=np.float64)[None, :, None], count, axis=0)[..., : len(spec.inputs)]
 
 
-def fit(train: Recorded, held_out: Recorded, recipe: Recipe, folder: Path | None) -> TwinModel:
+def fit(train: Recorded, held_out: Recorded, recipe: Recipe, folder: Path | None, device: str = "cpu") -> TwinModel:
     """Fit a twin model to recorded patients; those held out decide when to stop."""
     ids = np.concatenate([people("train", len(train.steps)), people("validation", len(held_out.steps))])
     source = courses(train.join(held_out), ids, recipe.spec)
-    return fit_twin(source, recipe.spec, folder, recipe.fit, recipe.network)
+    return fit_twin(source, recipe.spec, folder, recipe.fit, recipe.network, device=device)
 
 
 def expected(model: TwinModel, means: Tensor, before: Floats) -> Floats:
