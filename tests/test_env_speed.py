@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from benchmarks.speed import PEOPLE, measure, measure_env, measure_heads
 
+from twingym.scenarios import names
+from twingym.scenarios.registry import ships
+
 
 def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equations() -> None:
     stepping, equations = measure()
@@ -15,8 +18,9 @@ def test_half_a_million_steps_per_cpu_second_at_most_thrice_the_cost_of_the_equa
     assert ratio.min() <= 3.0, f"{ratio.round(2)} times the equations"
 
 
-def test_patients_with_sepsis_who_come_and_go_make_a_hundred_thousand_steps_per_cpu_second() -> None:
-    best = PEOPLE / measure_env("Sepsis-v0").min()
+@pytest.mark.parametrize("name", [name for name in names() if ships(name)])
+def test_people_who_come_and_go_make_a_hundred_thousand_steps_per_cpu_second(name: str) -> None:
+    best = PEOPLE / measure_env(name).min()
     assert best >= 100_000, f"{best:,.0f} steps per CPU second"
 
 

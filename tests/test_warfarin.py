@@ -6,7 +6,6 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from benchmarks.speed import PEOPLE, measure_env
 from scipy.integrate import solve_ivp
 
 from twingym.envs import RulePolicy, TwinVectorEnv
@@ -312,8 +311,3 @@ def test_constants_can_be_varied() -> None:
     assert other.world_fingerprint() != WARFARIN.world_fingerprint()
     # By the numbers of formulas nobody moves: the twin model holds.
     assert WARFARIN.vary(genetic_race=(0.0, 0.0, 0.0)).world_fingerprint() == WARFARIN.world_fingerprint()
-
-
-def test_a_thousand_people_make_a_hundred_thousand_steps_per_cpu_second() -> None:
-    best = PEOPLE / measure_env("Warfarin-v0").min()
-    assert best >= 100_000, f"{best:,.0f} steps per CPU second"
