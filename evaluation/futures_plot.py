@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from twingym.evaluation.caveat import caveat
 from twingym.evaluation.personal import Futures
 from twingym.evaluation.style import COLOURS, SAFE, clean, clock, mark, sign
-
-MODEL_CAVEAT = "The reference is itself a model; nothing here is for treatment decisions."
 
 
 def plot_futures(futures: Futures, person: int | None = None) -> Figure:
@@ -51,5 +50,5 @@ def plot_futures(futures: Futures, person: int | None = None) -> Figure:
     axes[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
     title = f"{scenario.title}: person {who}, median and 90 % of {futures.samples} futures"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-    sign(figure, MODEL_CAVEAT)
+    sign(figure, caveat(scenario))
     return figure

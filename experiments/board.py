@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from twingym.agents.scalars import scalars
+from twingym.evaluation.caveat import assumptions
 from twingym.evaluation.comparison import OVERALL, TWIN, Comparison
 from twingym.evaluation.episodes import Evaluation
 from twingym.evaluation.judge import JUDGES
@@ -63,6 +64,8 @@ def write_board(
         ends = {tag for tag in found if tag.endswith("/limit")}
         _level(writer, {tag.removesuffix("limit") + "cost_return": found[tag] for tag in ends}, steps)
     with SummaryWriter(str(folder / "figures")) as writer:
+        for effect in assumptions(main.scenario):
+            writer.add_text("assumed, not learned", effect)
         for tag, figure in figures.items():
             writer.add_figure(tag, figure)
 

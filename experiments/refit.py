@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from twingym.evaluation.cards.model_card import CARD, NOTE, withdraw_card
+from twingym.evaluation.cards.model_card import CARD, withdraw_card
 from twingym.evaluation.cards.model_card import PAGE as CARD_PAGE
 from twingym.evaluation.cards.replacement import clearly_worse, paired_skill
+from twingym.evaluation.caveat import caveat
 from twingym.evaluation.deployment import courses_under
 from twingym.experiments.cli import STOPPED, run_module
 from twingym.experiments.console import console
@@ -119,7 +120,7 @@ def run(args: Args) -> int:
         skill = on_reference(scenario, found, page)
         against = objections(found, skill)
         folder.write(JSON_CARD, json.dumps(card(found, courses, skill, against, origin), indent=1) + "\n")
-        folder.write(PAGE, f"# {scenario.id}: refit\n\n{found.card()}\n{in_words(against)}\n\n{NOTE}\n")
+        folder.write(PAGE, f"# {scenario.id}: refit\n\n{found.card()}\n{in_words(against)}\n\n{caveat(scenario)}\n")
     except KeyboardInterrupt:
         page.print(f"stopped; go on with: twingym refit --resume {folder.path}", style="bold")
         return STOPPED
@@ -131,7 +132,7 @@ def run(args: Args) -> int:
     if args.replace and not against:
         put_in_place(found.after, home, folder, page)
     page.print(f"weights and card of before and after: {folder.path}")
-    page.print(NOTE)
+    page.print(caveat(scenario))
     if args.replace and against:
         kept = folder.path / AFTER
         raise SpecError(f"the new model stays out of {home}: {'; '.join(against)}. It is kept in {kept}.")

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from twingym.evaluation.caveat import assumptions, caveat
 from twingym.evaluation.charts import plot_groups, plot_tradeoff
 from twingym.evaluation.comparison import TWIN, Comparison, compare
 from twingym.evaluation.courses import CourseMoments
@@ -22,10 +23,8 @@ from twingym.evaluation.verdict import limit_of
 from twingym.experiments.board import Facts, write_board
 from twingym.experiments.console import VERDICT_STYLES, table
 from twingym.experiments.judging import Judged
-from twingym.experiments.run_dir import EVENTS, FIGURES, TABLES, RunDir, assumptions
+from twingym.experiments.run_dir import EVENTS, FIGURES, TABLES, RunDir
 from twingym.scenarios.scenario import Scenario
-
-CAVEAT = "The reference is itself a model; nothing here is for treatment decisions."
 
 
 def report(
@@ -61,8 +60,8 @@ def report(
     page.print(f"tables: {run.path / TABLES}   figures: {run.path / FIGURES}")
     page.print(f"side by side: tensorboard --logdir {events}", style="bold")
     for effect in assumptions(scenario):
-        page.print(f"[bold]assumed, not learned:[/] {effect}")
-    page.print(CAVEAT)
+        page.print(f"[bold]assumed, not learned, whoever judges:[/] {effect}")
+    page.print(caveat(scenario))
     return comparison
 
 
@@ -180,4 +179,9 @@ def _episodes(judged: Judged) -> Any:
 def _settings(judged: Judged) -> dict[str, Any]:
     every = _every(judged)
     shared = {key: value for key, value in every[0].settings.items() if key not in ("policy", "dynamics")}
-    return {**shared, "evaluations": [{"policy": e.policy, "dynamics": e.dynamics} for e in every]}
+    taken = assumptions(every[0].scenario)
+    return {
+        **shared,
+        **({"assumed": taken} if taken else {}),
+        "evaluations": [{"policy": e.policy, "dynamics": e.dynamics} for e in every],
+    }

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from twingym.evaluation.caveat import assumptions
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import ManifestError, RunExistsError, SpecError, nearest
@@ -192,11 +193,6 @@ def describe(scenario: Scenario) -> dict[str, object]:
     if scenario.assumed:
         found["assumed"] = assumptions(scenario)
     return found
-
-
-def assumptions(scenario: Scenario) -> list[str]:
-    """Say which effects are taken for granted, in words."""
-    return [p.about for p in scenario.provenance.values()] if scenario.assumed else []
 
 
 def scenario_of(config: Mapping[str, Any]) -> Scenario:

@@ -16,8 +16,9 @@ import pandas as pd
 
 from twingym.envs.behaviour import collect
 from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.caveat import caveat
 from twingym.evaluation.fidelity.drift_watch import DRIFTED, fit_so_far
-from twingym.evaluation.futures_plot import MODEL_CAVEAT, plot_futures
+from twingym.evaluation.futures_plot import plot_futures
 from twingym.evaluation.personal import Futures, personalise
 from twingym.evaluation.rollout import Policy, check_numbers
 from twingym.experiments.cli import run_module
@@ -99,7 +100,7 @@ def run(args: Args) -> None:
         page.print(found)
         page.print(fit_in_words(fits[fits["person"] == person], scenario))
     page.print(
-        f"Judged by the transformer twin of {scenario.id} alone, after reading the recorded course. {MODEL_CAVEAT}"
+        f"Judged by the transformer twin of {scenario.id} alone, after reading the recorded course. {caveat(scenario)}"
     )
     page.print(f"tables and pictures: {folder.path}")
     folder.seal()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twingym.evaluation.cards.page import PLOT, page
+from twingym.evaluation.caveat import caveat
 from twingym.evaluation.fidelity.report import bars
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import SpecError
@@ -16,7 +17,6 @@ from twingym.twins.model import TwinModel, write_atomically
 CARD, PAGE = "card.json", "card.md"
 SCHEMA = 2
 UNEXPLOITED = "No agent was trained in the model for this card; `twingym card --exploit` trains one."
-NOTE = "The reference is itself a model; nothing here is for treatment decisions."
 
 
 def card(
@@ -48,7 +48,7 @@ def card(
         "schema": SCHEMA,
         "scenario": scenario.id,
         "world": scenario.world_fingerprint(),
-        "note": NOTE,
+        "note": caveat(scenario),
         "judge": judge,
         "variable": plan.variable,
         "step": f"{scenario.dt:g} {scenario.dt_unit.removesuffix('s') if scenario.dt == 1.0 else scenario.dt_unit}",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twingym.evaluation.cards.model_card import SCHEMA
+from twingym.evaluation.caveat import assumptions, caveat
 from twingym.evaluation.fidelity.arms import arms
 from twingym.evaluation.fidelity.held_out import LEAST_GROUP, LEVEL, MOST_PEOPLE, held_out, recorded_of
 from twingym.evaluation.fidelity.recorded_likelihood import gain, log_likelihood
@@ -15,7 +16,6 @@ from twingym.evaluation.fidelity.simple_forecasts import CARRY
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.model import TwinModel
 
-NOTE = "A twin model is a summary of what was recorded; nothing here is for treatment decisions."
 SELDOM = 0.5  # share of steps below which little is known of what a variable does in between
 Row = dict[str, Any]
 
@@ -47,11 +47,11 @@ def recorded_card(scenario: Scenario, model: TwinModel, challenger: TwinModel | 
         "schema": SCHEMA,
         "scenario": scenario.id,
         "world": scenario.world_fingerprint(),
-        "note": NOTE,
+        "note": caveat(scenario),
         "judge": "held-out people" + (" and a challenger" if challenger is not None else ""),
         "step": f"{scenario.dt:g} {scenario.dt_unit}",
         "table": recorded.described(),
-        "assumed": [p.about for p in scenario.provenance.values()] if scenario.assumed else [],
+        "assumed": assumptions(scenario),
         "training": model.training,
         "parameters": sum(p.numel() for p in model.network.parameters()),
         "report": report,
