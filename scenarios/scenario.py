@@ -75,7 +75,7 @@ class Scenario:
         fit: How long and how its twin model is trained.
         fidelity: How a twin model is compared with the reference, fixed before it is fitted.
         parameters: A frozen dataclass of every constant that may be varied, or None.
-        provenance: Source of each parameter by name.
+        provenance: Source of each parameter by name, and of constants of their class that nobody may vary.
         rebuild: Builds the scenario again from other parameters.
         sources: Publications.
         about: A paragraph for people.

@@ -488,7 +488,6 @@ def test_every_constant_says_where_it_comes_from() -> None:
     assert guessed == {"other_news", "drawn_black", "group_visible"}
 
 
-
 def test_equalised_grants_nothing_where_nothing_is_gained() -> None:
     weight = np.array([[0.5, 0.5], [0.5, 0.5]])
     assert (equalised(weight, -weight, np.array([0.5, 0.5])) == 0.0).all()

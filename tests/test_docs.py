@@ -131,6 +131,7 @@ def test_the_scenario_table_is_current() -> None:
 def test_the_page_of_a_scenario_is_that_of_its_declarations(name: str) -> None:
     path, pages = ROOT / "docs" / "scenarios" / f"{name}.md", script("pages")
     scenario = registry.get(name)
+    assert scenario.equations, "a shipped scenario writes its equations out"
     assert path.read_text(encoding="utf-8") == pages.page(scenario), "run: python docs/pages.py"
     assert scenario.provenance
     assert all(parameter.source and parameter.about for parameter in scenario.provenance.values())

@@ -254,6 +254,11 @@ def test_every_limit_is_broken_by_a_rule_and_two_rules_keep_all() -> None:
     assert set(found["optimal"]) == set(found["until_well"]) == {"pass"}
 
 
+def test_what_is_called_optimal_says_where_it_is_not() -> None:
+    assert SEPSIS.rules["optimal"].about.startswith("By policy iteration")
+    assert "not optimal" in HIDDEN.rules["optimal"].about
+
+
 def test_where_diabetes_is_hidden_policies_guess_it_rightly_and_lose_little() -> None:
     env = TwinVectorEnv(HIDDEN, 6000, dynamics="reference", autoreset="disabled", horizon=6)
     assert not any("diabetes=" in name for name in env.layout.names)

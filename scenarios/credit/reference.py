@@ -1,8 +1,8 @@
 """Who asks for a loan, who repays, and how does the score move: the reference dynamics of Credit.
 
 Delayed impact (Liu et al. 2018, ICML, arXiv 1803.04383), applied to the same people cycle after cycle: a loan that is
-repaid raises the score, a default lowers it by twice as much, and nothing else does. Between cycles we let the score
-also move by other news (an assumption; 0 gives the published dynamics).
+repaid raises the score, and a default lowers it by twice as much. Other news moves it too, which is an assumption: an
+``other_news`` of 0 gives the published dynamics.
 """
 
 from __future__ import annotations
@@ -19,6 +19,46 @@ from twingym.twins.cohort import Cohort, Population
 from twingym.twins.dynamics import ArrayDynamics
 from twingym.twins.errors import unknown
 from twingym.twins.scales import Floats
+
+EQUATIONS = """\
+The delayed impact of Liu et al. 2018, cycle after cycle. A person of a group has the score `x` and, where granted, gets
+a loan (`L = 1`, else 0). Names are those of the constants below, `mean`, `sd`, `middle` and `width` those of the group;
+`n` is a standard normal number of the person and cycle.
+
+```text
+first score    x = 300 + 550 b    b ~ Beta(m c, (1 - m) c)    m = (mean - 300) / 550    c = m (1 - m) (550 / sd)^2 - 1
+repays         R ~ Bernoulli(q(x))                            q(x) = 1 / (1 + exp(-(x - middle) / width))
+next score     x + L (raised R - lowered (1 - R)) + other_news n, clipped to 300 and 850
+profit         L (earned R - lost (1 - R))
+```
+
+Shares of people and `q` are tabulated at whole points, with straight lines between them. Who has the tables of the
+report (they come without a licence) puts them in their place: a file with `SCENARIO = from_files(distribution,
+performance, totals)`, from `twingym.scenarios.credit.scenario`, is a scenario like any other. Percentiles then become
+points by the national distribution of scores, and thresholds, shares, changes of score and profit are those that Liu's
+own code prints, to every digit; under the default calibration thresholds come within 14 points and shares within .015
+(`tests/test_credit.py`, where `TWINGYM_CREDIT_TABLES` names the folder of the tables).
+
+In a cycle everybody applies. The lender sees the score, loans and defaults so far and, by default, the group, and
+grants or denies. Whether a loan would be repaid is drawn for everybody, from the score before the cycle; only auditors
+see it of those who were denied. A repaid loan raises the score and a default lowers it; other news moves everybody's,
+with or without a loan. After 40 cycles the problem ends. At `other_news` 0 a cycle is that of the paper.
+
+Rules grant from a score on, which is worked out once, from the tables as they are before the first cycle, and rounded
+to a tenth of a point:
+
+| rule | grants |
+| --- | --- |
+| max_utility | where `q >= lost / (earned + lost)`, 0.8: no loan is expected to cost anything |
+| score_raising | where `q >= lowered / (raised + lowered)`, 2/3: below it a loan lowers the expected score |
+| demographic_parity | the highest scores, the same share of each group |
+| equal_opportunity | the highest scores, the same share of those in each group who would repay |
+| one_threshold | from the same score on, whatever the group |
+| approve_all, deny_all | everybody, nobody |
+
+Both parity rules take the share of the greatest expected profit in a cycle, groups weighed by `share_black`. A lender
+who sees no group has the tables of both together, weighed alike, and no parity rule.
+"""
 
 SEXES = ("female", "male")
 SCORE, RACE = range(2)  # rows of the state

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twingym.scenarios.constraint import Constraint
 from twingym.scenarios.credit.fidelity import plan
-from twingym.scenarios.credit.reference import SEXES, Constants, CreditReference, draw_people
+from twingym.scenarios.credit.reference import EQUATIONS, SEXES, Constants, CreditReference, draw_people
 from twingym.scenarios.credit.rules import (
     CYCLES,
     LONG_AGO,
@@ -71,7 +71,12 @@ PROVENANCE = {
     "group_visible": Parameter(
         "", GUESS, "Whether the lender sees the group; if not, auditors do all the same.", moves=False
     ),
-    "tables": Parameter("", DIGITISED, "Read by `from_files`, in place of means, deviations, middles and widths."),
+    "tables": Parameter(
+        "",
+        DIGITISED,
+        "Read by `from_files`, in place of means, deviations, middles and widths; percentiles become points as in the "
+        "code of Liu et al. 2018, whose national distribution has no source (assumption).",
+    ),
 }
 HARM = f"active harm as defined by {LIU}; the limit is an assumption"
 
@@ -79,7 +84,8 @@ HARM = f"active harm as defined by {LIU}; the limit is an assumption"
 def build(constants: Constants, name: str = ID) -> Scenario:
     """Return the scenario under these constants, with id ``name``."""
     known, ledger, visible = rules(constants), Ledger(constants), constants.group_visible
-    shown = (Variable("group", kind="categorical", levels=GROUPS, about="Race, where the lender sees it."),)
+    shown = (Variable("group", kind="categorical", levels=GROUPS, about="The race, shown to policies."),)
+    seen = "Policies see it as `group`." if visible else "Policies do not see it: `group_visible` is False."
     weights = {
         "max_utility": 2.0,
         "score_raising": 2.0,
@@ -104,8 +110,21 @@ def build(constants: Constants, name: str = ID) -> Scenario:
         ending="end",
         people=draw_people(constants),
         traits=(
-            Variable("race", kind="categorical", levels=GROUPS, audience="twin", about="As in the tables."),
-            Variable("sex", kind="categorical", levels=SEXES, audience="twin", about="Synthetic; has no effect."),
+            Variable(
+                "race",
+                kind="categorical",
+                levels=GROUPS,
+                audience="twin",
+                about="Moves first scores and the chance to repay at a score, by published tables or, by default, a "
+                f"calibration to them (Federal Reserve 2007), and nothing else. {seen}",
+            ),
+            Variable(
+                "sex",
+                kind="categorical",
+                levels=SEXES,
+                audience="twin",
+                about="Moves nothing (assumption): drawn evenly, whatever the race.",
+            ),
         ),
         variables=(
             Variable("defaulted", kind="binary", track=True, about="On a loan that was granted in the cycle."),
@@ -179,6 +198,7 @@ def build(constants: Constants, name: str = ID) -> Scenario:
         parameters=constants,
         provenance=PROVENANCE,
         rebuild=partial(build, name=name),
+        equations=EQUATIONS,
         sources=(
             LIU,
             DIGITISED,

@@ -20,7 +20,8 @@ from twingym.twins.scales import Floats
 
 LOWEST, HIGHEST = 300.0, 850.0  # points, of FICO scores
 GROUPS = ("black", "white")
-# Percent of all people by FICO score, from 300 in steps of 50: what a percentile of the tables is on that scale.
+# Percent of all people by FICO score, from 300 in steps of 50: what a percentile of the tables is on that scale. As in
+# the code of Liu et al. 2018 (``fico.py``), which does not say where they come from: to us an assumption.
 NATIONAL = (2.1, 4.2, 5.4, 6.5, 7.9, 9.6, 12.0, 13.8, 17.0, 15.8, 5.7)
 COLUMNS = {"black": "Black", "white": "Non- Hispanic white"}  # as the tables call them
 
@@ -40,6 +41,11 @@ class ScoreTable:
     shares: Floats
     repay: Floats
     people: Floats
+
+    def __repr__(self) -> str:
+        """Say how much there is, not all of it."""
+        low, high = self.scores[[0, -1]]
+        return f"ScoreTable({len(self.people)} groups, {len(self.scores)} scores from {low:g} to {high:g} points)"
 
     def pooled(self) -> ScoreTable:
         """Return the table of a lender who does not know groups: one group, of everybody."""

@@ -20,25 +20,26 @@ from twingym.twins.scales import Floats
 
 EQUATIONS = """\
 Hovorka's model, amounts per person in mmol and mU, time in minutes; `u` is the insulin delivered and `D` the
-carbohydrates eaten, `W` body weight:
+carbohydrates eaten, `W` body weight, `s1` to `s3` the sensitivities to insulin:
 
 ```text
 gut      D1' = A_G D - D1 / t_G                 D2' = (D1 - D2) / t_G
 depot    S1' = u - S1 / t_I                     S2' = (S1 - S2) / t_I
-glucose  Q1' = D2 / t_G - F(G) - R(G) - x1 Q1 + k12 Q2 + EGP0 max(0, 1 - x3)
+glucose  Q1' = D2 / t_G - F(G) - R(G) - x1 Q1 + k12 Q2 + EGP0 W max(0, 1 - x3)
          Q2' = x1 Q1 - (k12 + x2) Q2            G = Q1 / (V_G W)
 insulin  I'  = S2 / (t_I V_I W) - ke I
-action   xi' = kai (S_i I - xi), i = 1, 2, 3: transport, disposal, hepatic output
-uptake without insulin  F(G) = F01 min(1, G / 4.5)
-renal loss              R(G) = 0.003 (G - 9) V_G where G > 9 mmol/L, else 0
+action   xi' = kai (si I - xi), i = 1, 2, 3: transport, disposal, hepatic output
+uptake without insulin  F(G) = F01 W min(1, G / 4.5)
+renal loss              R(G) = 0.003 (G - 9) V_G W where G > 9 mmol/L, else 0
 ```
 
 Five minutes are solved by the classical Runge-Kutta method in three parts (`scenarios/glucose/hovorka.py`). The sensor
 shows plasma glucose with a remembered, skewed error (Breton and Kovatchev 2008):
 `e = xi + lambda sinh((m - gamma) / delta)` of a Gaussian memory `m` whose autocorrelation is 0.7 over 15 minutes.
-People are those of Resalat et al. 2019: with one normal number `n` each, `S2 = 0.4 (8.2 + 3.2 n) 1e-4`,
-`S1 = 0.4 (51.2 + 14.4 (n + U(-.25, .25))) 1e-4` and `S3 = 0.4 (520 + 137.5 (n + U(-.75, .75))) 1e-4`; kept are those
-whom 15 U/h bring to 100 mg/dL or below. Plasma glucose of 40 mg/dL ends a course.
+People are those of Resalat et al. 2019: with one normal number `n` each, `s2 = 0.4 (8.2 + 3.2 n) 1e-4`,
+`s1 = 0.4 (51.2 + 14.4 (n + U(-.25, .25))) 1e-4` and `s3 = 0.4 (520 + 137.5 (n + U(-.75, .75))) 1e-4`; weight is
+normal, whatever these are. Kept are those of 45 to 125 kg whom 15 U/h bring to 100 mg/dL or below. Plasma glucose of
+40 mg/dL ends a course.
 """
 
 # Published code differs in two places: how uptake that needs no insulin falls at low glucose, and where the kidneys

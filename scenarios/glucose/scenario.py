@@ -107,14 +107,16 @@ SCENARIO = Scenario(
             kind="categorical",
             levels=("light", "middle", "heavy"),
             audience="twin",
-            about="Tertile of weight.",
+            about="Tertile of weight (Resalat et al. 2019), which scales both volumes, uptake without insulin, hepatic "
+            "output and renal loss (Hovorka et al. 2004); itself it moves nothing.",
         ),
         Variable(
             "sensitivity_band",
             kind="categorical",
             levels=("resistant", "middle", "sensitive"),
             audience="twin",
-            about="Tertile of basal insulin per kg, reversed.",
+            about="Tertile of basal insulin per kg, reversed, which follows from the three sensitivities to insulin "
+            "alone (spread of Resalat et al. 2019, action of Hovorka et al. 2004); itself it moves nothing.",
         ),
     ),
     variables=(

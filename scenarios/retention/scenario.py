@@ -119,8 +119,22 @@ def build(constants: Constants) -> Scenario:
         people=draw_people(constants),
         traits=(
             Variable("acquired_via", kind="categorical", levels=ORIGINS, about="Where the first purchase was made."),
-            Variable("age_band", kind="categorical", levels=AGES, audience="twin", about="Synthetic."),
-            Variable("income_band", kind="categorical", levels=INCOMES, audience="twin", about="Synthetic."),
+            Variable(
+                "age_band",
+                kind="categorical",
+                levels=AGES,
+                audience="twin",
+                about="Moves, in proportion to `disparity`, the log odds of preferring the phone and the log of "
+                "habituation per contact (assumption); at disparity 0 nothing (tested).",
+            ),
+            Variable(
+                "income_band",
+                kind="categorical",
+                levels=INCOMES,
+                audience="twin",
+                about="Moves, in proportion to `disparity`, the log odds of preferring e-mail and the log of the "
+                "uplift (assumption); at disparity 0 nothing (tested).",
+            ),
         ),
         variables=(
             Variable(

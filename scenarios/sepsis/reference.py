@@ -19,9 +19,6 @@ from twingym.twins.scales import Floats
 
 DEATH, DISCHARGE, OBSERVED = len(COUNTS), len(COUNTS) + 1, len(COUNTS) + 2  # rows of the state
 SEVERITIES = ("one_abnormal", "two_abnormal")
-# How vital signs are when patients arrive, who are untreated; glucose without and with diabetes.
-ARRIVING = ((0.25, 0.5, 0.25), (0.25, 0.5, 0.25), (0.2, 0.8))
-ARRIVING_GLUCOSE = ((0.05, 0.15, 0.6, 0.15, 0.05), (0.01, 0.05, 0.15, 0.6, 0.19))
 
 
 @lru_cache(maxsize=16)
@@ -36,8 +33,11 @@ def arrivals(diabetes: float) -> tuple[float, Floats]:
     Returns:
         The share of those who arrive, and chances (2, 90) of the vital signs, numbered in declared order.
     """
+    c = Constants
+    signs = c.arriving_heart_rate, c.arriving_blood_pressure, c.arriving_oxygen
+    glucoses = c.arriving_glucose, c.arriving_glucose_diabetic
     by_diabetes = np.stack(
-        [np.einsum("h,b,o,g->hbog", *map(np.array, (*ARRIVING, glucose))).ravel() for glucose in ARRIVING_GLUCOSE]
+        [np.einsum("h,b,o,g->hbog", *map(np.array, (*signs, glucose))).ravel() for glucose in glucoses]
     )
     count = abnormal(np.indices(COUNTS).reshape(len(COUNTS), -1))
     by_diabetes[:, (count == 0) | (count >= DEADLY)] = 0.0

@@ -49,6 +49,10 @@ def _chance(about: str) -> Parameter:
     return Parameter("probability per step", OBERST, about, licence="MIT")
 
 
+def _arriving(about: str) -> Parameter:
+    return Parameter("probability", OBERST, about, licence="MIT")
+
+
 PROVENANCE = {
     "diabetes": Parameter(
         "probability", OBERST, "That who falls ill has diabetes; of those who arrive 19.0 % do.", licence="MIT"
@@ -75,6 +79,11 @@ PROVENANCE = {
     "visible_diabetes": Parameter(
         "", OBERST, "Whether policies see it; twin models and auditors always do.", licence="MIT", moves=False
     ),
+    "arriving_heart_rate": _arriving("That it is low, normal, high on arrival. Who would be dead or well is redrawn."),
+    "arriving_blood_pressure": _arriving("The same for blood pressure."),
+    "arriving_oxygen": _arriving("That it is low, normal on arrival."),
+    "arriving_glucose": _arriving("That it is very low, low, normal, high, very high on arrival, without diabetes."),
+    "arriving_glucose_diabetic": _arriving("The same with diabetes."),
 }
 
 
@@ -102,13 +111,14 @@ def build(constants: Constants) -> Scenario:
                 kind="categorical",
                 levels=("no", "yes"),
                 audience="policy" if visible else "twin",
-                about="Vasopressors raise blood pressure too far, and glucose; glucose fluctuates more.",
+                about="Moves glucose on arrival; lets vasopressors raise blood pressure too far, and glucose, and "
+                "glucose fluctuate more (Oberst and Sontag 2019).",
             ),
             Variable(
                 "severity",
                 kind="categorical",
                 levels=SEVERITIES,
-                about="Abnormal vital signs on arrival; of no effect beyond theirs.",
+                about="Counts abnormal vital signs on arrival; moves nothing beyond them.",
             ),
         ),
         variables=(

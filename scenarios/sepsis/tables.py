@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,13 @@ class Constants:
     diabetic_glucose_fluctuation: float = 0.3
     legacy: bool = False
     visible_diabetes: bool = True
+
+    # How untreated patients arrive, by the levels declared above; nobody varies these.
+    arriving_heart_rate: ClassVar[tuple[float, ...]] = (0.25, 0.5, 0.25)
+    arriving_blood_pressure: ClassVar[tuple[float, ...]] = (0.25, 0.5, 0.25)
+    arriving_oxygen: ClassVar[tuple[float, ...]] = (0.2, 0.8)
+    arriving_glucose: ClassVar[tuple[float, ...]] = (0.05, 0.15, 0.6, 0.15, 0.05)
+    arriving_glucose_diabetic: ClassVar[tuple[float, ...]] = (0.01, 0.05, 0.15, 0.6, 0.19)
 
     def __post_init__(self) -> None:
         """Refuse what is no chance.

@@ -19,6 +19,44 @@ from numpy.typing import NDArray
 
 from twingym.twins.scales import Floats
 
+EQUATIONS = """\
+The pharmacology of Hamberg et al. 2010: amounts of S-warfarin in mg, time in hours. Other names are those of the
+constants below; each `n` is a standard normal number, drawn once per person, and `e` one drawn every morning.
+
+```text
+depot          D' = -absorption D                                           mg
+plasma         A' = absorption D - k A                  C = A / V           mg, mg/L
+inhibition     E = C^steepness / (C^steepness + EC50^steepness)             0 to 1
+fast chain     F1' = f (E - F1)    F2' = f (F1 - F2)    F3' = f (F2 - F3)   f = 3 / transit, the first
+slow chain     S1' = s (E - S1)    S2' = s (S1 - S2)    S3' = s (S2 - S3)   s = 3 / transit, the second
+INR            INR = baseline + largest_rise (F3 + S3) / 2
+measured       INR exp(inr_error e), cut off at 0.5 and 20
+
+clearance      CL = (sum of allele_clearance over both CYP2C9 alleles) (1 - clearance_age_slope (age - typical_age))
+elimination    k = CL / volume exp(elimination_spread n1)                                   CL in L/h, k in 1/h
+volume         V = volume exp(volume_spread n2)                                             L
+half effect    EC50 = (sum of allele_half_effect over both VKORC1 alleles) exp(half_effect_spread n3)       mg/L
+```
+
+The two chains have three transit compartments each, which begin at 0 like depot and plasma: the INR is then that
+without warfarin.
+
+A day begins with the measurement. The dose is taken at once: half of it is S-warfarin and enters the depot, since
+tablets are racemic. 24 hours follow in closed form, `d` being that half:
+
+```text
+A(t) = A(0) exp(-k t) + d absorption / (absorption - k) (exp(-k t) - exp(-absorption t))
+```
+
+What is left in the depot after them (e^-48 of a dose) is dropped. Chains are linear in `E`: where they are after a day
+is what remains of the day before, and an integral over `E` of this one, by four Gaussian points in each of 0 to 1.5,
+1.5 to 6 and 6 to 24 hours (`scenarios/warfarin/hamberg.py`; a solver agrees to 3e-5).
+
+A person's two alleles of each gene are drawn apart (Hardy and Weinberg), at the frequencies of the person's ancestry;
+age is normal, cut off at `age_limits`, the same for everybody. Height is normal and weight log-normal around the means
+of the sex: only dosing formulas look at them (`scenarios/warfarin/reference.py`).
+"""
+
 DAY = 24.0  # h
 STAGES = 3  # transit compartments of a chain
 S_SHARE = 0.5  # of a dose is S-warfarin: tablets are racemic

@@ -13,6 +13,7 @@ from twingym.scenarios.metric import Metric
 from twingym.scenarios.scenario import Scenario
 from twingym.scenarios.step import Step
 from twingym.scenarios.warfarin.fidelity import PLAN
+from twingym.scenarios.warfarin.hamberg import EQUATIONS
 from twingym.scenarios.warfarin.reference import (
     AGE_BANDS,
     ANCESTRIES,
@@ -130,11 +131,22 @@ def build(practice: Practice) -> Scenario:
                 "ancestry",
                 kind="categorical",
                 levels=ANCESTRIES,
-                about="Super-population of the 1000 Genomes Project; IWPC's Black, Asian and White.",
+                about="Moves the frequencies of CYP2C9 and VKORC1 alleles (super-populations of the 1000 Genomes "
+                "Project) and nothing else; dosing formulas read it as race (IWPC's Black, Asian and White).",
             ),
-            Variable("sex", kind="categorical", levels=SEXES, about="Does nothing to the INR."),
+            Variable(
+                "sex",
+                kind="categorical",
+                levels=SEXES,
+                about="Moves height and weight (Fryar et al. 2021) and nothing else: nothing of the INR.",
+            ),
             Variable("age", "years", 18.0, 100.0, about="In whole and parts."),
-            Variable("age_band", kind="categorical", levels=AGE_BANDS, about="Old people clear warfarin more slowly."),
+            Variable(
+                "age_band",
+                kind="categorical",
+                levels=AGE_BANDS,
+                about="Moves nothing beyond age, with every year of which clearance falls (Hamberg et al. 2010).",
+            ),
             Variable("height", "cm", 120.0, 220.0, about="Does nothing to the INR."),
             Variable("weight", "kg", 30.0, 200.0, about="Does nothing to the INR."),
             Variable("cyp2c9", kind="categorical", levels=CYP2C9, about="Decides how fast S-warfarin is cleared."),
@@ -261,6 +273,7 @@ def build(practice: Practice) -> Scenario:
         parameters=practice,
         provenance=PROVENANCE,
         rebuild=build,
+        equations=EQUATIONS,
         sources=(HAMBERG, IWPC, RAVVAZ, GENOMES, FRYAR, NICE, HYLEK, ROSENDAAL),
     )
 
