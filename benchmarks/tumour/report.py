@@ -52,6 +52,8 @@ def page(cells: pd.DataFrame) -> str:
         for gamma in sorted(ours["gamma"].unique()):
             parts += [f"Gamma {gamma:g}:", errors(ours[ours["gamma"] == gamma], theirs[theirs["gamma"] == gamma])]
     parts += ["## Without artefacts, and as distributions", QUALITY, quality(main)]
+    if {"gru", "mlp"} & set(models):
+        parts += ["## When attention pays", ATTENTION, attention(main)]
     cleaned = cells[cells["form"] == "cleaned"]
     if len(cleaned):
         seeds = ", ".join(map(str, sorted(cleaned["seed"].unique())))
@@ -89,6 +91,11 @@ QUALITY = """A few rows carry most of the squared error: true answers that no tu
 death) and the first days, when nothing is known of anybody. Here is RMSE without the former, RMSE from the fourth day
 on, CRPS (of a point forecast: its mean absolute error), and what share of true answers the central intervals of 50, 80,
 90 and 95 % hold."""
+
+ATTENTION = """The same heads, tokens, batches and rules of stopping on another backbone: a recurrent network (GRU), or
+one that sees the last token alone (Markov). Ratios of our error to theirs, paired by seed, means and ranges: attention
+pays where they are below 1. RMSE is that of a mean over paths; CRPS is that of the distribution, and suffers where
+somebody's own growth, which shows over days, is not remembered."""
 
 CLEANED = """Test patients are treated by the rule of all others, by their own diameters; treatment may begin on the
 first day; answers are possible volumes. Seeds {seeds}."""
@@ -128,6 +135,7 @@ def targets(cells: pd.DataFrame, published: pd.DataFrame) -> str:
 def errors(cells: pd.DataFrame, published: pd.DataFrame) -> str:
     """Return the errors of everybody for one kind of question and one gamma, by steps ahead."""
     taus, rows = sorted(cells["tau"].unique()), []
+    kind, gamma = cells["kind"].iloc[0], cells["gamma"].iloc[0]
     for name, group in published.groupby("model", sort=False):
         found = group.set_index("tau")
         rows.append((f"{name}, published", *(_spread(found.loc[t, "rmse"], found.loc[t, "sd"]) for t in taus)))
@@ -135,7 +143,7 @@ def errors(cells: pd.DataFrame, published: pd.DataFrame) -> str:
         by = cells[cells["model"] == model].groupby("tau")["rmse"]
         rows.append((label(cells, model), *(_spread(by.mean().get(t), by.std().get(t)) for t in taus)))
     for other, what in (("bayes", "ours over Bayes, paired"), ("causal_transformer", "ours over the baseline, paired")):
-        rows.append((f"*{what}*", *(_ratio(cells, other, t) for t in taus)))
+        rows.append((f"*{what}*", *(_ratio(cells, other, kind, t, gamma) for t in taus)))
     return markdown_table(("", *(f"tau {t}" for t in taus)), rows)
 
 
@@ -151,9 +159,9 @@ def _spread(mean: float | None, sd: float | None) -> str:
     return f"{mean:.3f}" + (f" ± {sd:.3f}" if sd is not None and np.isfinite(sd) else "")
 
 
-def _ratio(cells: pd.DataFrame, other: str, tau: int) -> str:
-    kind, gamma = cells["kind"].iloc[0], cells["gamma"].iloc[0]
-    ratios = (seeds_of(cells, "twin", kind, tau, gamma) / seeds_of(cells, other, kind, tau, gamma)).dropna()
+def _ratio(cells: pd.DataFrame, other: str, kind: str, tau: int, gamma: float, column: str = "rmse") -> str:
+    ours, theirs = (seeds_of(cells, model, kind, tau, gamma, column) for model in ("twin", other))
+    ratios = (ours / theirs).dropna()
     return f"{ratios.mean():.2f} ({ratios.min():.2f} to {ratios.max():.2f})" if len(ratios) else ""
 
 
@@ -172,6 +180,17 @@ def quality(cells: pd.DataFrame) -> str:
                 what = f"{kind.replace('_', ' ')}, tau {tau}"
                 rows.append((f"{gamma:g}", what, label(asked, model), *numbers, cover))
     return markdown_table(("gamma", "question", "model", "RMSE, possible", "RMSE, later", "CRPS", "coverage"), rows)
+
+
+def attention(cells: pd.DataFrame) -> str:
+    """Return by how much our errors differ from those of the same model on other backbones."""
+    rows = []
+    for gamma, (kind, tau) in product(sorted(cells["gamma"].unique()), ENDS):
+        found = [_ratio(cells, m, kind, tau, gamma, column) for m in ("gru", "mlp") for column in ("rmse", "crps")]
+        if any(found):
+            rows.append((f"{gamma:g}", f"{kind.replace('_', ' ')}, tau {tau}", *found))
+    head = ("over GRU, RMSE", "over GRU, CRPS", "over Markov, RMSE", "over Markov, CRPS")
+    return markdown_table(("gamma", "question", *head), rows)
 
 
 def ahead(cells: pd.DataFrame, models: Sequence[str]) -> str:
