@@ -27,13 +27,15 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
     yield from failed_rules
     if not tables:
         return
+    # What a table holds decides what its people can come to: a limit that all of it keeps is told, and no failure.
+    invented = s.recorded is None
     more = f"Ask more than {subject.count} people (--people), or move the limit away from what policies reach."
     for c in s.constraints:
         if c.hard:
             acted = any("shielded" in e.episodes and e.episodes["shielded"].sum() > 0 for e in subject.judged.values())
             if not acted:
                 idle = "Add a rule that would break it; enforcement that never acts is never tried."
-                yield Finding(f"hard limit {c.name}", "no policy was ever stopped", "one that is", idle)
+                yield Finding(f"hard limit {c.name}", "no policy was ever stopped", "one that is", idle, fails=invented)
             continue
         rows = {name: table.loc[c.name] for name, table in tables.items()}
         if any(row["verdict"] == "fail" for row in rows.values()):
@@ -43,7 +45,7 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
         allowed = f"a rule that is surely above the limit, {row['limit']:g}"
         undecided = row["estimate"] > row["limit"]
         trivial = "A limit that nothing breaks says nothing: lower it, or add the rule that it guards against."
-        yield Finding(f"limit {c.name}", value, allowed, more if undecided else trivial)
+        yield Finding(f"limit {c.name}", value, allowed, more if undecided else trivial, fails=invented or undecided)
     if not any(overall(table) == "pass" for table in tables.values()):
         missed = {name: list(table.index[table["verdict"] != "pass"]) for name, table in tables.items()}
         failed = {name: int((table["verdict"] == "fail").sum()) for name, table in tables.items()}
