@@ -24,7 +24,8 @@ lint: $(VENV)/.installed-dev
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-# Rewrite tests/golden/ after a change of behaviour that is meant; the diff belongs in the same commit.
+# Write tests/golden/ for a scenario whose version was raised; the diff belongs in the same commit. What a version holds
+# is not written over, but for what another platform rounds otherwise (below 1e-6, relative): ARGS=--rounding.
 golden: $(VENV)/.installed-dev
 	$(RUN) pytest --golden $(ARGS)
 

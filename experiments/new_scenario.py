@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +31,9 @@ def run(args: Args) -> None:
     path = write_scenario(args.name, args.kind, args.out)
     page = console()
     page.print(f"wrote {path}: it runs as it is; make its five numbered parts your own. Next:", markup=False)
-    for command in (f"check-scenario {path}", f"fit --env {path}", f"train --env {path}"):
-        page.print(f"  twingym {command}", style="bold", markup=False, highlight=False)
+    for command in ("check-scenario", "fit --env", "train --env"):
+        line = f"  twingym {command} {shlex.quote(str(path))}"
+        page.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)  # to be pasted
 
 
 if __name__ == "__main__":

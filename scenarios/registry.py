@@ -165,7 +165,7 @@ def _resolved(key: str, entry: Scenario | str | Plugin) -> Scenario:
     module_name, _, attribute = where.partition(":")
     try:
         scenario = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = f"scenario {key!r} cannot be loaded from {where}{by}: {type(error).__name__}: {error}"
         raise SpecError(message) from error
     found = _checked(scenario, where)
@@ -218,7 +218,7 @@ def _module_at(path: Path) -> ModuleType:
         source = path.read_bytes()
         # Compiled here: a cached .pyc is taken for current if an edit kept the size within the same second.
         exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script's sys.exit() would end what reads it, without a word
         del sys.modules[module_name]
         raise SpecError(f"scenario file {path} fails: {type(error).__name__}: {error}") from error
     # The text that was run, which hashes read (``definitions.py``), even if the file is edited during a long run.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +13,12 @@ from numpy.typing import ArrayLike
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-GOLDEN = Path(__file__).parent / "golden"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--golden", action="store_true", help="run what reads tests/golden/ and rewrite it")
+    parser.addoption("--golden", action="store_true", help="run what reads tests/golden/ and write it")
+    parser.addoption(
+        "--rounding", action="store_true", help="with --golden: rewrite what another platform rounds otherwise"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,31 +37,24 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, Mapping[str, ArrayLike]], None]:
-    """Compare named arrays with tests/golden/<name>.json, to 10 digits; ``--golden`` rewrites the file."""
+    """Compare named arrays with tests/golden/<id>.json, to 10 digits; ``--golden`` writes the file of a new id."""
+    from tests import golden_file
 
     def check(name: str, arrays: Mapping[str, ArrayLike]) -> None:
-        path = GOLDEN / f"{name}.json"
-        found = {key: np.asarray(value, dtype=float) for key, value in arrays.items()}
+        path = golden_file.FOLDER / f"{name}.json"
         if request.config.getoption("golden"):
-            GOLDEN.mkdir(exist_ok=True)
-            lines = [f"{json.dumps(key)}: {json.dumps(_rounded(value))}" for key, value in found.items()]
-            path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+            golden_file.write(path, name, arrays, request.config.getoption("rounding"))
             return
         assert path.exists(), f"{path.name} is missing; `make golden` writes it"
-        wanted = json.loads(path.read_text(encoding="utf-8"))
-        assert sorted(found) == sorted(wanted), f"{path.name}: names differ; `make golden` if that is meant"
-        for key, value in found.items():
+        wanted = golden_file.read(path, name)
+        assert sorted(arrays) == sorted(wanted), f"{path.name}: names differ; if that is meant, raise the id's version"
+        for key, value in arrays.items():
             np.testing.assert_allclose(
-                value,
-                np.asarray(wanted[key], dtype=float),
+                np.asarray(value, dtype=float),
+                wanted[key],
                 rtol=1e-8,
                 atol=1e-9,
-                err_msg=f"{path.name}: {key}; `make golden` if the change of behaviour is meant",
+                err_msg=f"{path.name}: {key}; if the change of behaviour is meant, raise the version in the id",
             )
 
     return check
-
-
-def _rounded(value: np.ndarray) -> object:
-    digits = np.array([float(f"{number:.10g}") for number in value.ravel()])
-    return digits.reshape(value.shape).tolist()

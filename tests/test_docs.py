@@ -273,6 +273,19 @@ def test_the_walk_leads_from_nothing_to_a_judged_policy(elsewhere: Path, monkeyp
     walk(elsewhere, little=True)
 
 
+def test_the_failure_that_the_walk_shows_is_what_is_told(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twingym("new-scenario", "Sleep", "--kind", "patient")
+    path = elsewhere / "sleep_scenario.py"
+    text = path.read_text(encoding="utf-8")
+    code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert f"{len(text.splitlines())} lines, {len(code)} of them code" in WALK.read_text(encoding="utf-8")
+    path.write_text(text.replace("too_much, 0.20", "too_much, 0.9"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="1"):
+        main(("check-scenario", path.name))
+    (shown,) = blocks(WALK, "text")
+    assert " ".join(shown.text.split()) in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.slow
 def test_the_walk_as_printed_finds_the_better_rule(elsewhere: Path) -> None:
     verdict = walk(elsewhere, little=False)["verdict"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 
 import numpy as np
@@ -62,3 +63,28 @@ def test_courses_survive_minari_and_become_a_scenario_again(tmp_path, monkeypatc
         SpecError, match="no Minari dataset 'clinic/none-v0' on this machine; known: clinic/recorded-v0"
     ):
         read_minari("clinic/none-v0")
+
+
+@pytest.mark.parametrize("stopped", [OSError("disk full"), KeyboardInterrupt()], ids=["full", "stopped"])
+def test_a_dataset_is_there_whole_or_not_at_all(stopped, tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    storage = pytest.importorskip("minari.dataset._storages.hdf5_storage").HDF5Storage
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    scenario = from_table(SPEC, clinic())
+    update = storage.update_episodes
+
+    def stop_after_20(self, episodes):
+        update(self, episodes[:20])
+        raise stopped
+
+    with monkeypatch.context() as full:
+        full.setattr(storage, "update_episodes", stop_after_20)
+        message = r"cannot write dataset 'clinic/recorded-v0' \(disk full\), and nothing of it was kept; make room"
+        expected, said = (SpecError, message) if isinstance(stopped, OSError) else (KeyboardInterrupt, None)
+        with pytest.raises(expected, match=said):
+            write_minari(scenario, scenario.recorded.courses, "clinic/recorded-v0")
+    assert list(tmp_path.iterdir()) == []
+    assert os.environ["MINARI_DATASETS_PATH"] == str(tmp_path)
+    assert write_minari(scenario, scenario.recorded.courses, "clinic/recorded-v0").total_episodes == 60
+    assert [each.name for each in tmp_path.iterdir()] == ["clinic"]
+    assert read_minari("clinic/recorded-v0")["person"].nunique() == 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -87,6 +88,16 @@ def test_a_new_file_says_what_comes_next(
     assert (tmp_path / "sleep_well_scenario.py").read_text(encoding="utf-8") == written
 
 
+def test_commands_that_come_next_may_be_pasted_where_a_folder_has_a_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "my own worlds" / "sleep.py"
+    path.parent.mkdir()
+    assert twingym("new-scenario", "Sleep", "--kind", "patient", "--out", str(path)) == 0
+    typed = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith("  twingym ")]
+    assert [words[-1] for words in typed] == [str(path)] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "file", "message"),
     [
@@ -114,6 +125,12 @@ def broken(check: str, kind: str, message: str, *changes: tuple[str, str]) -> ob
 
 AUC = 'step.after["auc"]'
 BROKEN = [
+    broken(
+        "spec",
+        "patient",
+        r"^the declaration: scenario file .*patient\.py fails: SystemExit: 3. Mend it first",
+        ("# 1. Who are they?", "import sys\n\nsys.exit(3)  # 1. Who are they?"),
+    ),
     broken("spec", "patient", "NameError: name 'RYBACK' is not defined", ("MATZKE, RYBAK)", "MATZKE, RYBACK)")),
     broken("spec", "patient", r"harm_gap_age\].trait is 'age'; allowed: one of", ('trait="age_band"', 'trait="age"')),
     broken(
@@ -338,31 +355,60 @@ def test_golden_courses_hold_a_version_still(new: Callable[[str], Path], capsys:
         write_golden(get(path))
 
 
-@pytest.mark.parametrize(
-    ("written", "instead", "what"),
-    [
-        ("left, 0.2, kind", "left, 0.3, kind", "limit left: cumulative at most 0.3; allowed: cumulative at most 0.2"),
-        ('"every": 9.0', '"every": 8.0', "under seldom at step"),
-        ('"seldom": Rule', '"rarely": Rule', "rule rarely: a rule; allowed: no rule"),
-        ("400.0, scale=", "500.0, scale=", "steps: continuous, 0 to 500 steps, log"),
-        ('    return step.after["leaves"]', '    return 2.0 * step.after["leaves"]', "costs left of person"),
-        ('"""Send a message, or none', '"""Send none, or a message', ""),
-    ],
-)
+def changed(kind: str, what: str, *changes: tuple[str, str]) -> object:
+    return pytest.param(kind, changes, what, id=f"{kind}: {changes[0][1].strip()[:40]}")
+
+
+NO_TAIL = ("0.08 * ndtri(noise[:, 0])", "0.08 * np.minimum(3.0, ndtri(noise[:, 0]))")
+CHANGED = [
+    changed("consumer", "cumulative at most 0.3 people; allowed: cumulative at most 0.2", ("left, 0.2,", "left, 0.3,")),
+    changed("consumer", "under seldom at step", ('"every": 9.0', '"every": 8.0')),
+    changed(
+        "consumer",
+        "rule rarely: a rule; allowed: no rule",
+        ('"seldom": Rule', '"rarely": Rule'),
+        ('"seldom": 1.0', '"rarely": 1.0'),
+    ),
+    changed("consumer", "steps: continuous, 0 to 500 steps, log", ("400.0, scale=", "500.0, scale=")),
+    changed("consumer", "costs left of person", ('return step.after["l', 'return 2.0 * step.after["l')),
+    changed("consumer", "baseline rule: seldom; allowed: generic", ('baseline="generic"', 'baseline="seldom"')),
+    changed("patient", "judged over 28, .*; allowed: 14 .* over 14", ("horizon=14", "horizon=14, judged_horizon=28")),
+    changed(
+        "patient",
+        "group traits: age_band, sex; allowed: age_band$",
+        ('groups=("age_band",', 'groups=("age_band", "sex"'),
+    ),
+    changed(
+        "patient",
+        "limit above_600: rate at most 0.2; allowed: rate at most 0.2, primary",
+        ("too_much, 0.20, primary=True", "too_much, 0.20"),
+        ("too_little, 0.20", "too_little, 0.20, primary=True"),
+    ),
+    changed("patient", "mean of trait age_band among 2000 people: 0.42", ("[:, 1] + 0.4)", "[:, 1] + 0.41)")),
+    changed("patient", "mean of trait kidney among 2000 people", ("0, 250.0)\n", "0, 249.0)\n")),
+    changed("patient", "^[a-z ]+ of observed auc among 2000 people", NO_TAIL),
+    changed("consumer", "", ('"""Send a message, or none', '"""Send none, or a message')),
+    changed("consumer", "", ("habituation + 0.05, 1.0)", "0.05 + habituation, 1.0)"), ('"misread"', '"mistaken"')),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes", "what"), CHANGED)
 def test_golden_courses_notice_what_is_behaviour_and_nothing_else(
-    new: Callable[[str], Path], written: str, instead: str, what: str
+    kind: str, changes: list[tuple[str, str]], what: str, new: Callable[[str], Path]
 ) -> None:
-    path = new("consumer")
+    path = new(kind)
     kept = GoldenCourses.record(get(path))
-    edit(path, (written, instead), *([('"seldom": 1.0', '"rarely": 1.0')] if "rarely" in instead else []))
-    now = GoldenCourses.record(get(path))
+    now = GoldenCourses.record(get(edit(path, *changes)))
     told = [f"{d.what}: {d.now}; allowed: {d.was}" for d in kept.differences(now)]
-    assert any(what in text for text in told) if what else told == []
+    assert any(re.search(what, text) for text in told) if what else told == []
     assert kept.same_bits(now) == (not told)
+    if changes == (NO_TAIL,):
+        assert all(" among 2000 people" in text for text in told), "three people under rules never meet that tail"
 
 
 def test_golden_courses_keep_every_bit_and_what_is_not_a_number(tmp_path: Path) -> None:
-    kept = GoldenCourses("X-v0", {"a": "b"}, {}, {"rule": {"reward": np.array([[1.0 / 3.0, np.nan, 1e-300]])}})
+    courses = {"rule": {"reward": np.array([[1.0 / 3.0, np.nan, 1e-300]])}}
+    kept = GoldenCourses("X-v0", {"a": "b"}, {}, courses, {"reward": np.array([0.1 + 0.2, np.nan])})
     kept.write(tmp_path / "g.json")
     assert "NaN" not in (tmp_path / "g.json").read_text(encoding="utf-8")
     again = GoldenCourses.read(tmp_path / "g.json")

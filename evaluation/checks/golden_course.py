@@ -1,14 +1,14 @@
 """Do the people of a scenario still live as they did when its version was set?
 
 Golden courses are a small JSON file beside a scenario's own: the same three people under each of its rules, number by
-number, and what was declared. Whoever refactors gets them again, to the bit or to rounding. A change that is meant
-raises the version in the scenario's id, and then they are recorded anew.
+number, a crowd in summary, and what was declared. Whoever refactors gets them again, to the bit or to rounding. A
+change that is meant raises the version in the scenario's id, and then they are recorded anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,40 +19,15 @@ from numpy.typing import ArrayLike
 from twingym.envs.layout import Observations
 from twingym.envs.rule_policy import RulePolicy
 from twingym.envs.vector import TwinVectorEnv
+from twingym.evaluation.checks.course import CROWD, STATISTICS, STEPS, TWINS, Act, columns, course, crowd
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import write_atomically
 from twingym.twins.scales import Floats
 
-TWINS, STEPS, SEED = (3, 14, 159), 24, 7
 # Two machines may round differently; a changed constant moves numbers by more.
 RELATIVE, ABSOLUTE = 1e-8, 1e-9
-# From the env, what policies observe (N, D) and the number of the step to actions (N, ...).
-Act = Callable[[TwinVectorEnv, Observations, int], ArrayLike]
-
-
-def course(
-    scenario: Scenario, act: Act, twins: tuple[int, ...] = TWINS, steps: int = STEPS, seed: int = SEED
-) -> dict[str, Floats]:
-    """Return what becomes of N people over T steps of the reference.
-
-    Returns:
-        ``trait <name>`` (N,), ``observed`` (T + 1, N, V), ``inputs`` (T + 1, N, K) where there are any, ``delivered``
-        (T, N, A), ``reward`` (T, N) and ``costs`` (T, N, C). Whoever an event takes away is followed by somebody new;
-        traits are those of the people at the end.
-    """
-    env = TwinVectorEnv(scenario, len(twins), dynamics="reference", horizon=steps + 1)
-    seen, _ = env.reset(seed=seed, options={"twins": list(twins)})
-    made: dict[str, list[Any]] = {"observed": [env.observed.copy()], "inputs": [env.inputs.copy()]}
-    for step in range(steps):
-        seen, reward, _, _, infos = env.step(act(env, seen, step))
-        numbers = {"observed": env.observed.copy(), "inputs": env.inputs.copy(), "delivered": infos["delivered"]}
-        for name, values in (numbers | {"reward": reward, "costs": infos["costs"]}).items():
-            made.setdefault(name, []).append(values)
-    found: dict[str, Any] = {f"trait {trait}": values for trait, values in env.cohort.traits.items()}
-    found |= {name: values for name, values in made.items() if name != "inputs" or scenario.inputs}
-    return {name: np.asarray(values, dtype=np.float64) for name, values in found.items()}
 
 
 @dataclass(frozen=True)
@@ -76,15 +51,17 @@ class GoldenCourses:
 
     Attributes:
         scenario: Its id.
-        declared: Variables, interventions and limits by name, in words.
+        declared: Variables, interventions, limits and groups by name, in words.
         columns: What the last axis of a quantity counts.
-        courses: By rule and quantity; see :func:`course`.
+        courses: By rule and quantity; see ``evaluation/checks/course.py``.
+        crowd: By trait or quantity, the ``STATISTICS`` of many people.
     """
 
     scenario: str
     declared: dict[str, str]
     columns: dict[str, list[str]]
     courses: dict[str, dict[str, Floats]]
+    crowd: dict[str, Floats]
 
     @classmethod
     def record(cls, scenario: Scenario) -> GoldenCourses:
@@ -98,13 +75,7 @@ class GoldenCourses:
         steps = min(STEPS, scenario.horizon)
         shared = [name for name, rule in scenario.rules.items() if not rule.per_person]
         courses = {name: course(scenario, _under(RulePolicy(scenario, name)), steps=steps) for name in shared}
-        columns = {
-            "observed": [v.name for v in scenario.variables],
-            "inputs": [v.name for v in scenario.inputs],
-            "delivered": [i.name for i in scenario.interventions],
-            "costs": [c.name for c in scenario.costs],
-        }
-        return cls(scenario.id, _declared(scenario), columns, courses)
+        return cls(scenario.id, _declared(scenario), columns(scenario), courses, crowd(scenario, steps))
 
     @classmethod
     def read(cls, path: Path) -> GoldenCourses:
@@ -115,11 +86,9 @@ class GoldenCourses:
         """
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            arrays = {
-                rule: {name: np.asarray(values, dtype=np.float64) for name, values in quantities.items()}
-                for rule, quantities in kept["courses"].items()
-            }
-            return cls(kept["scenario"], dict(kept["declared"]), dict(kept["columns"]), arrays)
+            arrays = {rule: _arrays(quantities) for rule, quantities in kept["courses"].items()}
+            declared, columns = dict(kept["declared"]), dict(kept["columns"])
+            return cls(kept["scenario"], declared, columns, arrays, _arrays(kept["crowd"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise SpecError(
                 f"{path} cannot be read as golden courses ({type(error).__name__}: {error}); restore it, or remove it "
@@ -128,12 +97,9 @@ class GoldenCourses:
 
     def write(self, path: Path) -> None:
         """Write all digits, an array a line, so that the file is there whole or not at all."""
-        rules = []
-        for rule, quantities in self.courses.items():
-            lines = [f"  {json.dumps(name)}: {json.dumps(_plain(values))}" for name, values in quantities.items()]
-            rules.append(f" {json.dumps(rule)}: {{\n" + ",\n".join(lines) + "\n }")
+        rules = [f" {json.dumps(rule)}: {{\n{_lines(arrays, '  ')}\n }}" for rule, arrays in self.courses.items()]
         head = f'"scenario": {json.dumps(self.scenario)},\n"declared": {json.dumps(self.declared, indent=1)},\n'
-        head += f'"columns": {json.dumps(self.columns)},\n'
+        head += f'"columns": {json.dumps(self.columns)},\n"crowd": {{\n{_lines(self.crowd, " ")}\n}},\n'
         write_atomically(path, ("{\n" + head + '"courses": {\n' + ",\n".join(rules) + "\n}\n}\n").encode())
 
     def differences(self, now: GoldenCourses) -> Iterator[Difference]:
@@ -152,15 +118,18 @@ class GoldenCourses:
                 yield from _first_of(
                     name, f" under {rule}", now.columns.get(name, []), theirs.get(name), ours.get(name)
                 )
+        for name in dict.fromkeys([*self.crowd, *now.crowd]):
+            yield from _of_crowd(name, now.crowd.get(name), self.crowd.get(name))
 
     def same_bits(self, now: GoldenCourses) -> bool:
         """Return whether every number is the same to the last bit."""
         if self.declared != now.declared or self.courses.keys() != now.courses.keys():
             return False
+        pairs = [(ours, now.courses[rule]) for rule, ours in self.courses.items()]
         return all(
-            ours.keys() == now.courses[rule].keys()
-            and all(np.array_equal(values, now.courses[rule][name], equal_nan=True) for name, values in ours.items())
-            for rule, ours in self.courses.items()
+            ours.keys() == theirs.keys()
+            and all(np.array_equal(values, theirs[name], equal_nan=True) for name, values in ours.items())
+            for ours, theirs in [*pairs, (self.crowd, now.crowd)]
         )
 
 
@@ -224,7 +193,12 @@ def _under(policy: RulePolicy) -> Act:
 
 
 def _declared(scenario: Scenario) -> dict[str, str]:
-    found = {"step": f"{scenario.dt:g} {scenario.dt_unit}", "ending": scenario.ending}
+    found = {
+        "time step": f"{scenario.dt:g} {scenario.dt_unit}",
+        "episode length": f"{scenario.horizon} steps, judged over {scenario.judged_horizon}, {scenario.ending}",
+        "group traits": ", ".join(scenario.groups) or "none",
+        "baseline rule": scenario.baseline,
+    }
     for v in scenario.every_variable():
         found[v.name] = f"{v.kind}, {v.span}, {v.scale}, for {v.audience}"
     for i in scenario.interventions:
@@ -233,8 +207,9 @@ def _declared(scenario: Scenario) -> dict[str, str]:
     for c in scenario.constraints:
         more = [f"{c.metric} between {c.trait}"] if c.trait else []
         more += [f"risk {c.risk:g}"] if c.kind in ("chance", "cvar") else []
-        found[f"limit {c.name}"] = ", ".join([f"{c.kind} at most {c.limit:g}", *more, *(["hard"] if c.hard else [])])
-    return found
+        more += [flag for flag in ("hard", "primary") if getattr(c, flag)]
+        found[f"limit {c.name}"] = ", ".join([f"{c.kind} at most {c.limit:g} {c.unit}".strip(), *more])
+    return found | {f"metric {m.name}": f"{m.how} in {m.unit}, wanted: {m.better}" for m in scenario.metrics}
 
 
 def _first_of(
@@ -244,7 +219,7 @@ def _first_of(
     if now is None or was is None or now.shape != was.shape:
         yield Difference(name + under, *("nothing" if a is None else f"an array of {a.shape}" for a in (now, was)))
         return
-    wrong = np.argwhere(~np.isclose(now, was, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    wrong = _wrong(now, was)
     if len(wrong):
         place = tuple(int(i) for i in wrong[0])  # (N,), (T, N) or (T, N, ...)
         column = f" {columns[place[2]]}" if now.ndim == 3 else ""
@@ -252,6 +227,30 @@ def _first_of(
         step = "" if now.ndim == 1 else f" at step {place[0]}"
         what = f"{name}{column} of person {person}{under}{step}"
         yield Difference(what, f"{now[place]:.10g}", f"{was[place]:.10g}")
+
+
+def _of_crowd(name: str, now: Floats | None, was: Floats | None) -> Iterator[Difference]:
+    """Yield the first statistic that differs."""
+    if now is None or was is None:
+        yield Difference(f"{name} of {CROWD} people", *("nothing" if a is None else "statistics" for a in (now, was)))
+        return
+    for place in _wrong(now, was)[:1, 0]:
+        what = f"{STATISTICS[place]} of {name} among {CROWD} people"
+        yield Difference(what, f"{now[place]:.10g}", f"{was[place]:.10g}")
+
+
+def _wrong(now: Floats, was: Floats) -> Any:
+    """Return the places of what differs beyond rounding."""
+    return np.argwhere(~np.isclose(now, was, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+
+
+def _arrays(kept: dict[str, Any]) -> dict[str, Floats]:
+    return {name: np.asarray(values, dtype=np.float64) for name, values in kept.items()}
+
+
+def _lines(arrays: dict[str, Floats], indent: str) -> str:
+    """Return arrays as the inside of a JSON object, one a line."""
+    return ",\n".join(f"{indent}{json.dumps(name)}: {json.dumps(_plain(a))}" for name, a in arrays.items())
 
 
 def _plain(values: Floats) -> Any:

@@ -43,7 +43,7 @@ def limit_checks(subject: Subject) -> Iterator[Finding]:
         name, row = max(rows.items(), key=lambda item: item[1]["estimate"])
         value = f"{row['estimate']:.4g} {c.unit}".strip() + f" at most (by {name}, surely {row['lower']:.4g})"
         allowed = f"a rule that is surely above the limit, {row['limit']:g}"
-        undecided = row["estimate"] > row["limit"]
+        undecided = bool(row["estimate"] > row["limit"])
         trivial = "A limit that nothing breaks says nothing: lower it, or add the rule that it guards against."
         yield Finding(f"limit {c.name}", value, allowed, more if undecided else trivial, fails=invented or undecided)
     if not any(overall(table) == "pass" for table in tables.values()):

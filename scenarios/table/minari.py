@@ -6,8 +6,12 @@ here: a dataset is named that lies on this machine.
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERSON, TIME, REWARD, ENDED = "person", "time", "reward", "ended"
+ROOT = "MINARI_DATASETS_PATH"  # the environment variable that says where Minari keeps datasets
 
 
 def _minari() -> Any:
@@ -44,10 +49,12 @@ def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metada
         **metadata: What else Minari keeps: ``author``, ``author_email``, ``code_permalink``, ``description``.
 
     Returns:
-        The ``minari.MinariDataset``, which lies where Minari keeps datasets (``MINARI_DATASETS_PATH``).
+        The ``minari.MinariDataset``, which lies where Minari keeps datasets (``MINARI_DATASETS_PATH``). It is there
+        whole or not at all.
 
     Raises:
-        SpecError: If Minari is not installed, refuses the name, or holds such a dataset already.
+        SpecError: If Minari is not installed, refuses the name, or holds such a dataset already; or if it cannot be
+            written, on a full disk, say.
     """
     from gymnasium import spaces
 
@@ -78,10 +85,11 @@ def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metada
             )
         )
     most = np.array([i.most for i in scenario.interventions], dtype=np.float32)
-    try:
+
+    def write() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about metadata that nobody gave
-            return minari.create_dataset_from_buffers(
+            minari.create_dataset_from_buffers(
                 dataset_id,
                 episodes,
                 observation_space=spaces.Dict(
@@ -90,8 +98,40 @@ def write_minari(scenario: Scenario, courses: Courses, dataset_id: str, **metada
                 action_space=spaces.Box(np.zeros_like(most), most, dtype=np.float32),
                 **{"algorithm_name": "recorded", "description": scenario.title, **metadata},
             )
-    except (ValueError, OSError) as error:
+
+    try:
+        _whole(dataset_id, write)
+    except ValueError as error:
         raise SpecError(f"Minari refuses dataset {dataset_id!r} ({error}); choose another name.") from error
+    except OSError as error:
+        raise SpecError(
+            f"Minari cannot write dataset {dataset_id!r} ({error}), and nothing of it was kept; make room, or set "
+            f"{ROOT} to a folder that can be written, and write it again."
+        ) from error
+    return minari.load_dataset(dataset_id)
+
+
+def _whole(dataset_id: str, write: Callable[[], None]) -> None:
+    """Let Minari write a dataset in a hidden folder of its own, and move it to its place once it is whole.
+
+    Minari knows the folder by an environment variable alone, so one dataset is written at a time.
+    """
+    place: Callable[..., Path] = import_module("minari.storage").get_dataset_path
+    namespace = import_module("minari.dataset.minari_dataset").parse_dataset_id(dataset_id)[0]
+    names = import_module("minari.namespace")
+    root, final, before = place(), place(dataset_id), os.environ.get(ROOT)
+    if final.exists():
+        raise ValueError("it exists already")
+    with TemporaryDirectory(prefix=".part-", dir=root) as part:
+        os.environ[ROOT] = part
+        try:
+            write()
+        finally:
+            os.environ.pop(ROOT)
+            os.environ.update({} if before is None else {ROOT: before})
+        if namespace is not None and namespace not in names.list_local_namespaces():
+            names.create_namespace(namespace)
+        os.rename(Path(part, dataset_id), final)
 
 
 def read_minari(dataset: Any) -> pd.DataFrame:
