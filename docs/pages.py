@@ -180,7 +180,9 @@ def baselines(scenario: Scenario) -> str:
         if not rule.per_person:
             result = lived(scenario, name)
             rows.append((name, *(f"{np.nanmean(result.measure(measure)):.3g}" for measure in measures)))
-    told = f"Means over {PEOPLE} held-out people and one training episode, on the reference:"
+    tuned = [name for name, rule in scenario.rules.items() if rule.per_person]
+    without = f" without {', '.join(tuned)}, tuned for each person," if tuned else ""
+    told = f"Means over {PEOPLE} held-out people and one training episode,{without} on the reference:"
     return f"{told}\n\n{table(('rule', *measures), rows)}"
 
 
