@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -81,6 +81,7 @@ class Recorded:
         merged: How many values gave way to a later one in the same step.
         never_varied: Interventions that everybody got alike at all times, by name, and what that was.
         held_out: How a twin model is judged.
+        seldom: How many people ever got a level, by intervention and level, where it was hardly anybody.
     """
 
     courses: Courses
@@ -89,6 +90,7 @@ class Recorded:
     merged: int
     never_varied: Mapping[str, str]
     held_out: HeldOut
+    seldom: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @cached_property
     def splits(self) -> NDArray[np.str_]:
@@ -135,6 +137,7 @@ class Recorded:
             "person_steps": int(courses.length.sum()),
             "merged": self.merged,
             "never_varied": dict(self.never_varied),
+            "seldom": {name: dict(levels) for name, levels in self.seldom.items()},
             "provenance": {name: vars(found) for name, found in self.provenance.items()},
         }
 
@@ -194,3 +197,11 @@ def check_varied(recorded: Recorded | None, assumed: Mapping[str, Any], scenario
                 "people of whom some, by chance, got something else; or declare an effect, which every result then "
                 f"names as an assumption: [interventions.{name}.assumed]. Forecasts and cards need neither."
             )
+    for name, levels in recorded.seldom.items():
+        told = ", ".join(f"{level!r} ({count})" for level, count in levels.items())
+        raise SpecError(
+            f"scenario {scenario!r}: of {len(recorded.courses):,} people hardly anybody ever got these levels of "
+            f"{name!r}: {told}. The table cannot tell what they do, so that a policy for them would be invented. "
+            "Leave them out of the spec's levels, with the rows that have them, or record more people who got them. "
+            "Forecasts and cards need neither."
+        )

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from twingym.scenarios import TableError, from_table
-from twingym.scenarios.table.check import numbers_of
 from twingym.scenarios.table.mixed_units import mixed
+from twingym.scenarios.table.people import numbers_of
 from twingym.twins import split_of
 from twingym.twins.errors import SpecError, UnknownNameError
 
@@ -90,7 +90,7 @@ def test_all_problems_are_told_at_once_with_their_rows():
         "table, row 5, visits: 2.5; allowed: whole numbers from 0 to 20.",
         "table, row 7, sex: mael; allowed: female, male.",
         "table, row 8, drug: not known; allowed: what was given from this row on.",
-        "table, rows 10, 11, 12, 13, age: changes within a person: 42.0, 90.0; allowed: one value per person",
+        "table, rows 10 to 13, age: changes within a person: 42.0, 90.0; allowed: one value per person",
         "table, row 14, year: -1.0; allowed: 0 years or later",
         "table, rows 19, 20, year: the same person at the same time twice; allowed: one row per person and time.",
         "table, row 25, year: earlier than the person's row before; allowed: sorted times.",
@@ -104,16 +104,87 @@ def test_all_problems_are_told_at_once_with_their_rows():
     assert rows.loc[rows["found"].str.startswith("changes"), "row"].tolist() == [10, 11, 12, 13]
 
 
-def test_columns_that_are_missing_or_unknown_are_told_first():
-    error = refused(clinic().rename(columns={"glucose": "glucoes"}).assign(note="x"))
-    assert "table, glucose: missing; allowed: a column for 'glucose' (mg/dL); did you mean 'glucoes'." in str(error)
-    assert "table, glucoes: an unknown column; allowed: those the spec declares (is it 'glucose'?)" in str(error)
-    assert "table, note: an unknown column" in str(error)
-    assert len(error.problems) == 3
-    assert "'year'" in str(refused(clinic().rename(columns={"year": "years"}))) or "did you mean 'years'" in str(
-        refused(clinic().rename(columns={"year": "years"}))
-    )
+def test_columns_that_are_missing_or_unknown_hide_nothing_else():
+    frame = clinic().rename(columns={"glucose": "glucoes", "age": "years"}).assign(note="x").astype({"visits": object})
+    frame.loc[1, "visits"] = "two"
+    frame.loc[5, "sex"] = "mael"
+    frame.loc[9, "year"] = frame.loc[8, "year"]
+    error = refused(frame)
+    for said in (
+        "table, glucose: missing; allowed: a column for 'glucose' (mg/dL); did you mean 'glucoes'.",
+        "table, age: missing; allowed: a column for 'age' (years)",
+        "table, glucoes: an unknown column; allowed: those the spec declares (is it 'glucose'?)",
+        "table, note: an unknown column",
+        "row 3, visits: text, two; allowed: 0 to 20",
+        "row 7, sex: mael; allowed: female, male.",
+        "rows 10, 11, year: the same person at the same time twice",
+    ):
+        assert said in str(error)
+    assert len(error.problems) == 8
+
+
+def test_without_people_or_times_nothing_more_is_said():
+    error = refused(clinic().rename(columns={"year": "years"}).assign(sex="mael"))
+    assert "table, year: missing; allowed: the column that the spec names; did you mean 'years'." in str(error)
+    assert len(error.problems) == 2
     assert "no rows" in str(refused(clinic().head(0)))
+
+
+def test_two_columns_of_one_name_are_told():
+    frame = clinic().assign(visits=99)
+    frame.insert(1, "glucose", 100.0, allow_duplicates=True)
+    error = refused(frame)
+    assert "table, glucose: 2 columns of this name; allowed: one; leave one." in str(error)
+    assert "visits: 99; allowed: 0 to 20" in str(error)
+
+
+def test_what_shows_on_the_grid_is_told_in_the_same_round():
+    frame = clinic()
+    frame.loc[4, "year"] += 0.3  # person 1 comes first at 0.3 years: in step 1
+    frame.loc[9, "age"] = 90.0
+    error = refused(frame)
+    found = "table, row 6, drug: not known at time 0 of 1 people: 1; allowed: a row at time 0 for everybody."
+    assert found in str(error)
+    assert "changes within a person: 42.0, 90.0" in str(error)
+    spec = copy.deepcopy(SPEC)
+    spec["dt"] = 1e-6
+    last = clinic()["year"].idxmax()
+    error = refused(clinic(), spec)
+    assert f"table, row {last + 2}, year: " in str(error)
+    assert "values on the grid: 60 people" in str(error)
+    assert "allowed: 200,000,000 values: a longer dt than 1e-06 years, or fewer people at once." in str(error)
+
+
+def test_a_time_far_beyond_that_of_anybody_else_is_told():
+    frame = clinic()
+    frame.loc[7, "year"] = 2010.0
+    error = refused(frame)
+    assert "table, row 9, year: over 20 times as late as anybody else: 2010.0; allowed: up to " in str(error)
+    assert "since time 0; or declare latest, if it is right." in str(error)
+    assert len(error.problems) == 1
+    frame.loc[7, "year"] = 30.0
+    assert from_table(SPEC, frame).recorded.courses.length.max() == 60  # may be
+    spec = copy.deepcopy(SPEC)
+    spec["table"]["latest"] = 20.0
+    assert "row 9, year: 30.0; allowed: up to 20 years since time 0." in str(refused(frame, spec))
+    frame.loc[7, "year"] = 150.0
+    spec["table"]["latest"] = 200.0
+    assert from_table(spec, frame).recorded.courses.length.max() == 300
+    ended = clinic().assign(end=lambda f: np.where(f["patient"] == 3, 1999.0, 4.0))
+    spec["table"] = {**SPEC["table"], "until": "end"}
+    assert "rows 14 to 17, end: over 20 times as late as anybody else: 1999.0" in str(refused(ended, spec))
+
+
+def test_the_error_has_all_rows_at_its_end():
+    frame = clinic(people=300)
+    frame.loc[::2, "sex"] = "mael"
+    frame.loc[100:900, "visits"] = 77
+    text = str(refused(frame))
+    assert "rows 2, 4, 6, 8, 10, 12, ... (600 rows), sex: mael; allowed: female, male." in text
+    assert "rows 102 to 902 (801 rows), visits: 77" in text
+    listed = text.split("all rows:")[1]
+    assert listed.startswith("\n  table, sex: rows 2, 4, 6, 8,")
+    assert listed.endswith(", 1198, 1200 (600 rows)")
 
 
 def test_a_variable_that_nobody_measured_is_told():
@@ -158,7 +229,7 @@ def test_one_person_under_two_names_would_come_into_two_splits():
     assert "names that differ in case or leading zeros only: 007, 7; allowed: one name per person" in str(error)
     copied = pd.concat([frame, frame[frame["patient"] == "8"].assign(patient="99")], ignore_index=True)
     error = refused(copied)
-    assert "rows 34, 35, 36, 37, 242, 243 and 2 more, patient: the same course under several names: 8, 99" in str(error)
+    assert "rows 34 to 37, 242 to 245 (8 rows), patient: the same course under several names: 8, 99" in str(error)
 
 
 def test_traits_come_from_a_table_of_their_own_and_both_are_checked():
@@ -176,7 +247,7 @@ def test_traits_come_from_a_table_of_their_own_and_both_are_checked():
     for said in (
         "people, row 61, patient: in several rows: 0; allowed: one row per person",
         "people, row 62, patient: in no table with times: 99",
-        "visits, rows 22, 23, 24, 25, age: trait 'age' not known",
+        "visits, rows 22 to 25, age: trait 'age' not known",
     ):
         assert said in str(error)
 

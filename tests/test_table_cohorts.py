@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from tests.real_data import real_file
 from tests.test_table_check import SPEC, clinic
 
+from twingym.agents.trainer import train
 from twingym.evaluation.cards.model_card import read_card
 from twingym.experiments.fit import Args, fit
 from twingym.scenarios import TableError, from_table, get
@@ -78,16 +79,30 @@ def test_data_that_nobody_named_are_asked_for(monkeypatch):
         get(EXAMPLES / "biliary.toml")
 
 
-def test_parquet_is_read_or_what_is_missing_is_said(tmp_path):
-    spec, frame = {**SPEC, "table": {**SPEC["table"], "file": str(tmp_path / "clinic.parquet")}}, clinic()
-    if find_spec("pyarrow") is None:
-        (tmp_path / "clinic.parquet").write_bytes(b"PAR1")
-        with pytest.raises(SpecError, match="pip install pyarrow"):
-            from_table(spec)
-        return
-    frame.to_parquet(tmp_path / "clinic.parquet")
-    mine, theirs = from_table(spec).recorded.courses, from_table(SPEC, frame).recorded.courses
-    np.testing.assert_array_equal(mine.observed, theirs.observed)
+def in_parquet(path):
+    return {**SPEC, "table": {**SPEC["table"], "file": str(path)}}
+
+
+def test_without_pyarrow_it_is_said_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "clinic.parquet").write_bytes(b"PAR1")
+    with pytest.raises(SpecError, match="pip install pyarrow"):
+        from_table(in_parquet(tmp_path / "clinic.parquet"))
+
+
+def test_parquet_is_read_as_what_was_written(tmp_path):
+    pytest.importorskip("pyarrow")
+    path, frame = tmp_path / "clinic.parquet", clinic()
+    frame.loc[5, "glucose"] = np.nan
+    frame.to_parquet(path)
+    mine, theirs = from_table(in_parquet(path)).recorded.courses, from_table(SPEC, frame).recorded.courses
+    for part in ("ids", "length", "observed", "delivered"):
+        np.testing.assert_array_equal(getattr(mine, part), getattr(theirs, part))
+    assert mine.traits.keys() == theirs.traits.keys()
+    assert np.isnan(mine.observed).any()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SpecError, match=r"clinic\.parquet cannot be read as a table"):
+        from_table(in_parquet(path))
 
 
 @pytest.mark.slow
@@ -115,3 +130,15 @@ def test_the_customers_are_forecast_as_docs_say(cdnow, tmp_path):
     assert found["coverage"][0] == pytest.approx(0.9, abs=0.04)
     assert card["effects"] == {}
     assert card["cannot"][0].startswith("What contact does: it was 'none' for everybody")
+
+
+@pytest.mark.slow
+def test_a_policy_is_trained_under_the_assumed_effect_and_not_without(cdnow, tmp_path):
+    with pytest.raises(SpecError, match="'contact' was 'none' for all 2,357 people"):
+        train(get(cdnow))
+    contact = EXAMPLES / "cdnow_contact.toml"
+    fit(Args(str(contact), out=tmp_path, epochs=1, batches=5, card=False))
+    found = train(
+        get(contact), weights=tmp_path, n_timesteps=2048, n_envs=32, changes={"n_steps": 26, "batch_size": 208}
+    )
+    assert found.finished

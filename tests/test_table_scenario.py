@@ -16,6 +16,8 @@ from twingym.envs import TwinVectorEnv
 from twingym.envs.dynamics import CHALLENGER, resolve
 from twingym.evaluation import compare
 from twingym.evaluation.cards.model_card import CARD, PAGE, read_card
+from twingym.evaluation.checks.limits import limit_checks
+from twingym.evaluation.checks.subject import Subject
 from twingym.experiments.cli import main
 from twingym.experiments.fit_recorded import EXPLOITED_PEOPLE
 from twingym.experiments.judging import Bench
@@ -144,7 +146,14 @@ def test_an_event_log_is_counted_and_silence_is_zero():
         **copy.deepcopy(SPEC),
         "dt": 1.0,
         "dt_unit": "weeks",
-        "table": {"person": "who", "time": "day", "dates": "%Y-%m-%d", "rows": "events", "until": "2020-02-10"},
+        "table": {
+            "person": "who",
+            "time": "day",
+            "dates": "%Y-%m-%d",
+            "rows": "events",
+            "until": "2020-02-10",
+            "repeats": True,
+        },
         "traits": {"first": {"column": "usd", "first": True, "cuts": [6.0], "levels": ["small", "large"]}},
         "groups": ["first"],
         "variables": {
@@ -402,3 +411,19 @@ def test_rules_costs_and_rewards_are_stated_without_code():
     spec["rules"]["never"]["give"]["drug"] = "nothing"
     with pytest.raises(UnknownNameError, match=r"Did you mean 'none'|Known: metformin, none"):
         from_table(spec, clinic())
+
+
+def test_a_policy_that_offers_a_level_that_nobody_got_is_refused():
+    spec = copy.deepcopy(SPEC)
+    spec["interventions"]["drug"]["levels"] = ["none", "metformin", "insulin"]
+    scenario = from_table(spec, clinic())
+    assert scenario.recorded.described()["seldom"] == {"drug": {"insulin": 0}}
+    with pytest.raises(SpecError, match=r"hardly anybody ever got these levels of 'drug': 'insulin' \(0\)"):
+        train(scenario)
+
+
+def test_a_limit_that_nothing_recorded_breaks_is_told_and_fails_nothing(fitted):
+    scenario = get(fitted)
+    lax = replace(scenario, constraints=tuple(replace(c, limit=1.0) for c in scenario.constraints))
+    found = {finding.what: finding.fails for finding in limit_checks(Subject(lax, {}, 200, None))}
+    assert found == {"limit low": False, "limit gap": False}

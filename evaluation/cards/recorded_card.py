@@ -114,6 +114,11 @@ def cannot(scenario: Scenario, report: Mapping[str, Any], effects: Mapping[str, 
             f"What {name} does: it was {what} for everybody. No forecast under anything else is one, and no policy for "
             "it can be trained without an effect that is declared as assumed."
         )
+    for name, counts in recorded.seldom.items():
+        told = ", ".join(f"{level} ({count} people)" for level, count in counts.items())
+        said.append(
+            f"What {name} does at levels that hardly anybody got: {told}. No policy that offers them can be trained."
+        )
     for name in (d.name.removesuffix("_given") for d in scenario.derived if d.name.endswith("_given")):
         said.append(f"When to begin, switch or stop {name}: it was decided once, at entry, and never changed.")
     for intervention, levels in effects.items():

@@ -51,15 +51,16 @@ def find_columns(spec: TableSpec, sheets: list[Sheet], problems: list[Problem]) 
     return homes
 
 
-def find_people_and_times(sheets: list[Sheet]) -> None:
-    """Tell which columns of people and times a table lacks."""
+def lacks_people_or_times(sheets: list[Sheet]) -> bool:
+    """Tell which columns of people and times a table lacks; returns whether it says nothing without them."""
+    lacks = all(len(sheet.frame) == 0 for sheet in sheets)
     for sheet in sheets:
         source, columns = sheet.source, sheet.frame.columns
-        needed = [source.person, source.time, source.until if isinstance(source.until, str) else None]
-        for name in needed:
-            dated = name == source.until and source.dates is not None  # a date rather than a column
-            if name is not None and name not in columns and not dated:
+        for name in (source.person, source.time, sheet.until_column):
+            if name is not None and name not in columns:
                 sheet.say(name, None, "missing", f"the column that the spec names{_meant(name, map(str, columns))}")
+                lacks |= name in (source.person, source.time)
+    return lacks
 
 
 def _meant(name: str, there: Iterable[str]) -> str:

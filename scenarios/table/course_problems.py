@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.scenario import Scenario
+from twingym.scenarios.table.problems import LISTED_SPANS, spans
 from twingym.scenarios.units import factors_from
 from twingym.twins.cohort import MAX_ID, Rows
 from twingym.twins.errors import SpecError, unknown
@@ -260,15 +261,18 @@ def _whole(column: str, said: str) -> Problem:
 
 
 def refusal(source: str, problems: list[Problem]) -> SpecError:
-    """Return the error that tells all problems; of many of one kind it shows the first and counts the others."""
+    """Return the error that tells all problems: of many of one kind the first, and at its end the rows of all."""
     told: list[str] = []
+    listed: list[str] = []
     for problem in problems:
         lines = problem.lines()
         told += [f"  {line}" for line, _ in zip(lines, range(_SHOWN_ALIKE), strict=False)]
         if problem.count > _SHOWN_ALIKE:
             more = problem.count - _SHOWN_ALIKE
             told.append(f"  and {more:,} more rows, {problem.column}; allowed: {problem.allowed}.")
+            listed.append(f"  {problem.column}: rows {spans(np.asarray(problem.rows) + 2, LISTED_SPANS)}")
     count = sum(problem.count for problem in problems)
+    told += ["all rows:", *listed] if listed else []
     return SpecError("\n".join([f"{source} has {count:,} problem{'s' if count > 1 else ''}:", *told]))
 
 

@@ -1,76 +1,38 @@
 """How do irregular rows become courses on the scenario's grid, with their gaps, and with missing values missing?
 
-A visit belongs to the step nearest to it. What an event log says of the time after step t - 1 and up to step t belongs
-to step t: to the first second it was not known before. Nothing is filled in but interventions, which hold until a row
-says otherwise, and the counts of event logs, where no row says that nothing happened.
+Nothing is filled in but interventions, which hold until a row says otherwise, and the counts of event logs, where no
+row says that nothing happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twingym.scenarios.recorded import HeldOut, Provenance, Recorded
-from twingym.scenarios.table.check import Parsed, Tables
-from twingym.scenarios.table.problems import Problem, TableError
-from twingym.scenarios.table.spec import Column
+from twingym.scenarios.table.parsed import Parsed, Tables
+from twingym.scenarios.table.spec import Column, TableSpec
+from twingym.scenarios.table.steps import Steps
 from twingym.twins.courses import Courses
 from twingym.twins.scales import Floats
 
-MOST_CELLS = 2e8
-TOLERANCE = 1e-6  # of a step
+LEAST_GIVEN = 5  # people: of a level that fewer ever got the table says nothing
 
 
-class _Grid:
-    """Steps of rows and the length of courses."""
+class _Grid(Steps):
+    """Steps of rows, the length of courses, and how many values gave way to a later one."""
 
     def __init__(self, tables: Tables) -> None:
-        self.tables, self.dt = tables, tables.spec.dt
-        self.people = len(tables.people)
+        super().__init__(tables.spec, tables.parsed, len(tables.people))
         self.merged = 0
-        end, last, told = np.full((3, self.people), -1.0)
-        for p in tables.parsed:
-            if p.sheet.source.time is None:
-                continue
-            np.maximum.at(last, p.person, np.nan_to_num(self.steps(p), nan=-1.0))
-            np.maximum.at(told, p.person, np.nan_to_num(self.steps(p, p.sheet.source.lag), nan=-1.0))
-            if np.isfinite(p.until).any():
-                np.maximum.at(end, p.person, np.nan_to_num(self.until(p), nan=-1.0))
-        self.ended = self._events()  # (P,), infinite for whoever had none
-        # Follow-up ends when it was said to, whatever becomes known later; but no visit is beyond it.
-        self.length = np.maximum(np.where(end >= 0.0, np.maximum(end, last), told), 0.0)
-        self.length = np.where(np.isfinite(self.ended), self.ended, self.length).astype(np.int64)
-
-    def steps(self, p: Parsed, lag: float = 0.0) -> Floats:
-        """Return the step of each row, (R,): of a value, that at which it becomes known."""
-        time = (p.time + lag) / self.dt
-        if p.sheet.source.rows == "events":
-            return np.asarray(np.maximum(np.ceil(time - TOLERANCE), 0.0))
-        return np.asarray(np.rint(time))
-
-    def until(self, p: Parsed) -> Floats:
-        """Return the last whole step of each row's person, (R,)."""
-        return np.asarray(np.floor(p.until / self.dt + TOLERANCE))
-
-    def _events(self) -> Floats:
-        found = np.full(self.people, np.inf)
-        for p in self.tables.parsed:
-            for column in self.tables.spec.of("event"):
-                if column.name in p.values:
-                    happened = p.values[column.name] > 0.0
-                    when = p.until / self.dt if np.isfinite(p.until).any() else p.time / self.dt
-                    step = np.maximum(np.ceil(when - TOLERANCE), 1.0)
-                    np.minimum.at(found, p.person[happened], step[happened])
-        return found
 
     def block(self, column: Column, p: Parsed, steps: int) -> Floats:
         """Return a column on the grid, (P, steps + 1), NaN where nothing was said."""
-        lag = p.sheet.source.lag if column.role == "variable" else 0.0
-        step, values = self.steps(p, lag), p.values[column.name]
+        step, values = self.of_column(column, p), p.values[column.name]
         width = steps + 1
-        there = np.flatnonzero(np.isfinite(values) & np.isfinite(step) & (step <= steps))
+        there = np.flatnonzero(np.isfinite(values) & (step >= 0.0) & (step <= steps))
         order = there[np.lexsort((p.time[there], p.person[there]))]
         if column.combine == "times":  # sorted by person and time: the first row of each time
             new = np.diff(p.time[order], prepend=-1.0) != 0.0
@@ -96,20 +58,12 @@ def on_grid(tables: Tables, held_out: Callable[[Courses, Tables], HeldOut]) -> R
     Args:
         tables: Checked.
         held_out: From courses and tables to the plan by which a twin model is judged.
-
-    Raises:
-        TableError: If sums leave their bounds, an intervention is not known at the start, or the grid is too fine.
     """
     spec, grid = tables.spec, _Grid(tables)
     steps = max(int(grid.length.max()), 1)
     variables = spec.of("variable", "event")
-    cells = grid.people * (steps + 1) * max(len(variables), 1)
-    if cells > MOST_CELLS:
-        allowed = f"fewer: a longer dt than {spec.dt:g} {spec.dt_unit}, or fewer people at once"
-        raise TableError([Problem("people", "", f"{cells:,.0f} values on the grid", allowed)])
     going = np.arange(steps + 1) <= grid.length[:, None]
     homes = {name: p for p in tables.parsed for name in p.values}
-    problems: list[Problem] = []
     observed = np.full((grid.people, steps + 1, len(variables)), np.nan)
     for k, column in enumerate(variables):
         if column.role == "event":
@@ -117,15 +71,12 @@ def on_grid(tables: Tables, held_out: Callable[[Courses, Tables], HeldOut]) -> R
             observed[..., k] = (np.arange(steps + 1) == grid.ended[:, None]) & happened[:, None]
         else:
             observed[..., k] = grid.block(column, homes[column.name], steps)
-            problems += _beyond(column, homes[column.name], observed[..., k])
     observed[~going] = np.nan
     delivered = np.zeros((grid.people, steps, len(spec.interventions)))
     for k, column in enumerate(spec.of("intervention")):
         if column.recorded:
-            delivered[..., k] = _given(grid, column, homes[column.name], steps, problems)
+            delivered[..., k] = _given(grid, column, homes[column.name], steps)
     delivered[~going[:, 1:]] = 0.0
-    if problems:
-        raise TableError(problems)
     courses = Courses(
         tables.ids,
         {c.name: _trait(grid, c, homes[c.name]) for c in spec.of("trait")},
@@ -139,29 +90,19 @@ def on_grid(tables: Tables, held_out: Callable[[Courses, Tables], HeldOut]) -> R
     tables = Tables(spec, tables.people[order], tables.ids[order], tables.parsed, tables.starts[order])
     courses, going = courses.take(order), going[order]
     missing = {c.name: float(np.isnan(courses.observed[going][:, k]).mean()) for k, c in enumerate(variables)}
+    never_varied = _never_varied(tables, courses, going[:, 1:])
     return Recorded(
         courses,
         tables.people,
         {name: _provenance(tables, name, p, missing.get(name, 0.0)) for name, p in homes.items()},
         grid.merged,
-        _never_varied(tables, courses, going[:, 1:]),
+        never_varied,
         held_out(courses, tables),
+        _seldom(spec, courses, never_varied),
     )
 
 
-def _beyond(column: Column, p: Parsed, block: Floats) -> list[Problem]:
-    """Tell sums that leave the declared bounds."""
-    v = column.variable
-    if column.combine in ("last", "mean"):
-        return []
-    outside = np.isfinite(block) & ((block < v.low) | (block > v.high))
-    if not outside.any():
-        return []
-    worst = f"{int(outside.sum())} steps with up to {np.nanmax(block):g}"
-    return [Problem(p.sheet.source.name, column.column, worst, f"{v.low:g} to {v.high:g} {v.unit} in one step".strip())]
-
-
-def _given(grid: _Grid, column: Column, p: Parsed, steps: int, problems: list[Problem]) -> Floats:
+def _given(grid: _Grid, column: Column, p: Parsed, steps: int) -> Floats:
     """Return what was given in each step, (P, steps)."""
     if column.decided == "at entry" or p.sheet.source.time is None:
         return np.repeat(_trait(grid, column, p)[:, None], steps, axis=1)
@@ -172,10 +113,6 @@ def _given(grid: _Grid, column: Column, p: Parsed, steps: int, problems: list[Pr
     if column.between == "held":
         place = np.where(np.isfinite(block), np.arange(steps + 1), -1)
         block = np.take_along_axis(block, np.maximum(np.maximum.accumulate(place, axis=1), 0), axis=1)
-    late = np.isnan(block[:, 0])
-    if late.any():
-        told = f"not known at time 0 of {int(late.sum())} people"
-        problems.append(Problem(p.sheet.source.name, column.column, told, "a row at time 0 for everybody"))
     return np.asarray(np.nan_to_num(block[:, :-1]))
 
 
@@ -202,4 +139,23 @@ def _never_varied(tables: Tables, courses: Courses, made: NDArray[np.bool_]) -> 
         if len(given) == 0 or np.ptp(given) == 0.0:
             value = float(given[0]) if len(given) else 0.0
             found[i.name] = repr(i.levels[int(value)]) if i.levels else f"{value:g} {i.unit}".strip()
+    return found
+
+
+def _seldom(spec: TableSpec, courses: Courses, never_varied: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return how many people ever got a level, by intervention and level, where it was hardly anybody.
+
+    Args:
+        spec: The declarations.
+        courses: Of the table's people.
+        never_varied: Interventions of which that is known already.
+    """
+    made = np.arange(courses.delivered.shape[1]) < courses.length[:, None]
+    found = {}
+    for k, i in enumerate(spec.interventions):
+        given = np.where(made, courses.delivered[..., k], np.nan)
+        people = {level: int((given == number).any(axis=1).sum()) for number, level in enumerate(i.levels)}
+        seldom = {level: count for level, count in people.items() if count < LEAST_GIVEN}
+        if seldom and i.name not in never_varied:
+            found[i.name] = seldom
     return found

@@ -16,8 +16,9 @@ from twingym.scenarios.parameter import Parameter
 from twingym.scenarios.recorded import HeldOut, Recorded, TablePeople
 from twingym.scenarios.rule import Rule
 from twingym.scenarios.scenario import Scenario
-from twingym.scenarios.table.check import Tables, check_tables
+from twingym.scenarios.table.check import check_tables
 from twingym.scenarios.table.grid import on_grid
+from twingym.scenarios.table.parsed import Tables
 from twingym.scenarios.table.spec import REQUIRED, SECTIONS, Section, TableSpec, check_keys, read_spec
 from twingym.scenarios.table.terms import GIVEN, AtEntry, Give, Term, Total
 from twingym.twins.courses import Courses
@@ -38,6 +39,7 @@ TERM = ("of", "weight", "above", "below", "is", "log", "constant")
 CONSTRAINT = (*TERM, "limit", "kind", "risk", "unit", "primary", "source", "trait", "metric")
 CARD = ("variables", "origins", "cut", "horizons", "total", "simple", "effect_steps", "randomised")
 ASSUMPTION = "assumption"
+Seldom = Mapping[str, Mapping[str, int]]  # people who ever got a level, by intervention and level
 
 
 def from_table(
@@ -90,8 +92,8 @@ def _built(spec: TableSpec, recorded: Recorded, provenance: Mapping[str, Paramet
         for i in spec.interventions
         if i.name in once
     )
-    rules = _rules(spec, about.get("rules", {}))
     courses = recorded.courses
+    rules = _rules(spec, about.get("rules", {}), recorded.seldom)
     window = int(about.get("window", min(max(8, courses.observed.shape[1]), 64)))
     return Scenario(
         id=about["id"],
@@ -132,9 +134,15 @@ def _prose(about: str, recorded: Recorded, assumed: Mapping[str, Parameter]) -> 
     told = [about.strip(), f"Learned from a table of {len(recorded.courses):,} people; there is no reference."]
     for name, what in recorded.never_varied.items():
         told.append(f"Intervention {name} was {what} for everybody at all times.")
+    told += [_unsupported(name, level, n) for name, levels in recorded.seldom.items() for level, n in levels.items()]
     if assumed:
         told.append(f"ASSUMED, not learned: {'; '.join(p.about for p in assumed.values())}")
     return " ".join(part for part in told if part)
+
+
+def _unsupported(name: str, level: str, people: int) -> str:
+    who = "Nobody" if people == 0 else f"Only {people} {'person' if people == 1 else 'people'}"
+    return f"{who} in the table ever got {level!r} of {name}: what it does is INVENTED, not learned."
 
 
 # -- what is wanted ------------------------------------------------------------------------------------------------
@@ -182,7 +190,7 @@ def _constraints(spec: TableSpec, section: Section, entry: AtEntry) -> tuple[Con
     return tuple(found)
 
 
-def _rules(spec: TableSpec, section: Section) -> dict[str, Rule]:
+def _rules(spec: TableSpec, section: Section, seldom: Seldom) -> dict[str, Rule]:
     """Return the declared rules or, without any, one for each level (or for nothing and the most) of everything."""
     found = {}
     nothing = {i.name: 0.0 if i.categorical else i.low for i in spec.interventions}
@@ -191,15 +199,29 @@ def _rules(spec: TableSpec, section: Section) -> dict[str, Rule]:
         check_keys(where, keys, ("give", "when", "otherwise", "about"))
         when = _term(spec, f"{where}.when", keys["when"]) if "when" in keys else None
         give, otherwise = ({**nothing, **_amounts(spec, where, keys.get(part, {}))} for part in ("give", "otherwise"))
-        found[name] = Rule(Give(give, when, otherwise), about=keys.get("about", ""))
+        found[name] = _rule(spec, Give(give, when, otherwise), keys.get("about", ""), seldom)
     if found:
         return found
     for i in spec.interventions:
         amounts = enumerate(i.levels) if i.categorical else ((i.low, "least"), (i.high, "most"))
         for amount, label in amounts:
             name = _identifier(f"{i.name}_{label}")
-            found[name] = Rule(Give({**nothing, i.name: float(amount)}), about=f"{i.name}: always {label}.")
+            always = Give({**nothing, i.name: float(amount)})
+            found[name] = _rule(spec, always, f"{i.name}: always {label}.", seldom)
     return found
+
+
+def _rule(spec: TableSpec, give: Give, about: str, seldom: Seldom) -> Rule:
+    """Return a rule that says so if it gives what hardly anybody got."""
+    levels = {i.name: i.levels for i in spec.interventions}
+    given = (give.amounts,) if give.when is None else (give.amounts, give.otherwise)
+    told = [
+        _unsupported(name, level, people)
+        for name in seldom
+        for level, people in seldom[name].items()
+        if any(amounts.get(name) == levels[name].index(level) for amounts in given)
+    ]
+    return Rule(give, about=" ".join([about, *told]).strip())
 
 
 def _amounts(spec: TableSpec, where: str, section: Section) -> dict[str, float]:

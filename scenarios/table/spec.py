@@ -49,13 +49,17 @@ class Source:
         file: CSV or Parquet; None if it is given as a DataFrame.
         person: Column of the person.
         time: Column of the time, in the scenario's unit or as a date; None for a table of traits, one row per person.
-        dates: Format of dates, such as ``%Y-%m-%d``; None where times are numbers. Time 0 then is a person's first row.
+        dates: Format of dates, such as ``%Y-%m-%d``; None where times are numbers, or timestamps already (not text).
+            Time 0 of dates is a person's first row.
         rows: ``visits``: what is not measured at a visit is missing. ``events``: a log of what happened, where no row
             says that nothing did.
         until: When people were last known to go on: a time, a date, or the column that holds it; None for their last
             row.
+        latest: Latest time there may be since time 0, in the scenario's unit; None where a time may be no more than
+            many times those of anybody else.
         lag: How long after its time a row becomes known, in the scenario's unit.
         ignore: Columns that are not used.
+        repeats: For ``events``: whether rows that are alike in every column are as many events, not one told twice.
         header: Names of the columns, where the file has none.
         separator: Between the columns of a CSV file; ``whitespace`` for any of it.
         format: ``columns``, or ``meds``: one row per measurement, with a code.
@@ -68,8 +72,10 @@ class Source:
     dates: str | None = None
     rows: Literal["visits", "events"] = "visits"
     until: str | float | None = None
+    latest: float | None = None
     lag: float = 0.0
     ignore: tuple[str, ...] = ()
+    repeats: bool = False
     header: tuple[str, ...] = ()
     separator: str = ","
     format: Literal["columns", "meds"] = "columns"
@@ -241,14 +247,17 @@ def _source(name: str, section: Section) -> Source:
             raise SpecError(f"tables.{name}: {key} is {value!r}; allowed: {', '.join(choices)}.")
     if found.lag < 0.0:
         raise SpecError(f"tables.{name}: lag is {found.lag!r}; allowed: 0 or more, in the scenario's unit of time.")
-    if found.time is None and (found.until is not None or found.lag or found.dates):
-        raise SpecError(f"tables.{name}: time is missing, but until, lag or dates is given; name the column of time.")
+    if found.time is None and (found.until is not None or found.latest is not None or found.lag or found.dates):
+        raise SpecError(f"tables.{name}: time is missing, but until, latest, lag or dates is given; name its column.")
     return found
 
 
 def _column(role: Any, name: str, keys: Section, intermittent: Mapping[str, bool]) -> Column:
     where = f"{role}s.{name}"
     check_keys(where, keys, _OF_COLUMN | (_OF_INTERVENTION if role == "intervention" else _OF_VARIABLE))
+    for level in (*keys.get("levels", ()), keys.get("level", "")):
+        if not isinstance(level, str):
+            raise SpecError(f"{where}: {level!r} is a level; allowed: text, so write {str(level)!r}.")
     placed = _only(keys, _OF_COLUMN)
     declared = _only(keys, _OF_VARIABLE)
     if role == "intervention":
@@ -273,6 +282,8 @@ def _column(role: Any, name: str, keys: Section, intermittent: Mapping[str, bool
     found = Column(variable, role, placed.pop("column", name), **placed)
     if found.combine not in COMBINE:
         raise SpecError(f"{where}: combine is {found.combine!r}; allowed: {', '.join(COMBINE)}.")
+    if found.combine not in ("last", "mean") and variable.low > 0.0:
+        raise SpecError(f"{where}: low is {variable.low:g}; allowed: 0 or less, for a step without a row counts 0.")
     if found.decided not in ("each step", "at entry"):
         raise SpecError(f"{where}: decided is {found.decided!r}; allowed: each step, at entry.")
     if found.cuts and len(found.cuts) != len(variable.levels) - 1:
