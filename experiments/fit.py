@@ -15,13 +15,13 @@ from rich.console import Console
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.cards.model_card import CARD, read_card, withdraw_card, write_card
-from twingym.evaluation.cards.replacement import clearly_worse, lost_bars, paired_skill, worse_on_recorded
+from twingym.evaluation.cards.replacement import clearly_worse, less_likely, lost_bars, paired_skill, worse_on_recorded
 from twingym.experiments.card import judged
 from twingym.experiments.cli import run_module
 from twingym.experiments.fit_recorded import BACKBONE, fit_recorded, judged_recorded, lacks_challenger, said_of
 from twingym.scenarios import Scenario, get
 from twingym.scenarios.weights import weights_folder
-from twingym.twins.cohort import Ids, Split, people
+from twingym.twins.cohort import MAX_ID, Ids, Split, people
 from twingym.twins.courses import Courses
 from twingym.twins.device import usable_device
 from twingym.twins.errors import RunExistsError, SpecError, WeightsError
@@ -32,6 +32,8 @@ from twingym.twins.model import WEIGHTS, TwinModel
 REFUSED = "refused"  # where a model is kept that was worse than the one it was to replace
 STEPS = 3_500_000  # of long courses
 MOST_HELD_OUT = 2_000  # people; they are judged after every epoch
+JUDGED = 300  # people whom an old and a new model are compared on, where no plan says otherwise
+OTHERS = MAX_ID // 2  # from here on live the people of challengers: no fit of a twin model meets so many
 
 
 @dataclass
@@ -84,6 +86,9 @@ def fit(args: Args) -> TwinModel:
     """
     usable_device(args.device)
     scenario, console = get(args.env), Console()
+    if args.challenger == scenario.network.backbone:
+        own = f"the backbone of the twin model of {scenario.id} itself"
+        raise SpecError(f"challenger is {args.challenger!r}, {own}; allowed: another backbone.")
     folder = args.out or weights_folder(scenario)
     folder = folder / CHALLENGER if args.challenger else folder
     if (folder / WEIGHTS).exists() and not args.replace:
@@ -93,7 +98,8 @@ def fit(args: Args) -> TwinModel:
     config, previous = settings(args, scenario), standing(folder, scenario)
     recorded = scenario.recorded
     if recorded is not None and not args.challenger and lacks_challenger(folder):
-        fit(replace(args, challenger=BACKBONE))  # the card asks it
+        other = "mlp" if scenario.network.backbone == BACKBONE else BACKBONE
+        fit(replace(args, challenger=other))  # the card asks it
     try:
         if recorded is not None:
             console.print(said_of(recorded.described()))
@@ -166,8 +172,11 @@ def objections(
     """Return why a new model should not take the place of the old one in ``folder``; nothing can be said unjudged."""
     if scenario.recorded is not None:
         return worse_on_recorded(scenario, old, new)
-    if scenario.reference is None or scenario.fidelity is None:
+    if scenario.reference is None:
         return []
+    if scenario.fidelity is None:
+        unmet = collect(scenario, people("test", JUDGED), new.training["config"]["seed"], horizon=scenario.horizon)
+        return less_likely(old, new, unmet.filled())
     found = clearly_worse(paired_skill(scenario, scenario.fidelity, old, new))
     if content is not None and (folder / CARD).is_file():
         found = lost_bars(read_card(folder), content) + found
@@ -181,8 +190,8 @@ def free_folder(folder: Path) -> Path:
 
 
 def others(split: Split, number: int, challenger: str | None) -> Ids:
-    """Return the first people of a split, or as many after them for a challenger."""
-    return people(split, 2 * number)[number:] if challenger else people(split, number)
+    """Return the first people of a split, or, for a challenger, of those whom no twin model meets."""
+    return people(split, number, start=OTHERS if challenger else 0)
 
 
 def settings(args: Args, scenario: Scenario) -> FitConfig:

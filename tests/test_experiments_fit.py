@@ -94,6 +94,17 @@ def test_bars_that_would_be_lost_are_named():
         "check 0 is 0.5, wanted <= 1, which the old one cleared"
     ]
     assert lost_bars(card(False, False, True), card(True, True, True)) == []
+    assert lost_bars({}, card(False)) == []  # an old card of another form
+
+
+def test_without_a_plan_a_worse_model_is_known_by_its_likelihood(tmp_path, capsys):
+    path = tmp_path / "nudge.py"
+    path.write_bytes(Path(__file__).with_name("nudge_scenario.py").read_bytes())
+    assert run_fit(path, "--epochs", "4", "--batches", "30") == 0
+    good = digest(tmp_path / "nudge_twin")
+    assert run_fit(path, "--replace", "--epochs", "1", "--batches", "1") == 2
+    assert "nats less likely" in " ".join(capsys.readouterr().err.split())
+    assert digest(tmp_path / "nudge_twin") == good
 
 
 def test_a_challenger_learns_from_other_people_with_another_backbone(nudge):
@@ -101,5 +112,14 @@ def test_a_challenger_learns_from_other_people_with_another_backbone(nudge):
     assert run_fit(nudge, *words) == 0
     fitted = TwinModel.load(nudge.parent / "nudge_twin" / CHALLENGER)
     assert fitted.network.config.backbone == "gru"
-    mine, theirs = others("train", 50, None), others("train", 50, "gru")
-    assert not set(mine) & set(theirs)
+    assert others("train", 50, "gru").min() > others("train", 700_000, None).max()  # however many either asks for
+
+
+def test_a_challenger_of_the_same_backbone_is_refused(tmp_path, capsys):
+    path = tmp_path / "nudge.py"
+    source = (Path(__file__).parent / "nudge_scenario.py").read_text()
+    gru = "SCENARIO = replace(SCENARIO, network=TransformerConfig(backbone='gru'))"
+    imports = "from dataclasses import replace\nfrom twingym.twins.transformer_config import TransformerConfig"
+    path.write_text(f"{source}\n{imports}\n{gru}\n")
+    assert run_fit(path, "--challenger", "gru") == 2
+    assert "allowed: another backbone" in " ".join(capsys.readouterr().err.split())

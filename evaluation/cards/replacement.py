@@ -23,6 +23,7 @@ from twingym.evaluation.fidelity.scores import crps, skill
 from twingym.scenarios.fidelity_plan import FidelityPlan
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import people
+from twingym.twins.courses import Courses
 from twingym.twins.model import TwinModel
 
 PEOPLE, SAMPLES = 500, 20
@@ -30,7 +31,7 @@ PEOPLE, SAMPLES = 500, 20
 
 def lost_bars(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return which bars the old card cleared and the new one misses, in words."""
-    had = {row["check"] for row in old["bars"] if row["cleared"]}
+    had = {row["check"] for row in old.get("bars", ()) if row["cleared"]}  # cards of long ago had none
     return [
         f"{row['check']} is {row['value']:.3g}, wanted {row['bar']}, which the old one cleared"
         for row in new["bars"]
@@ -75,6 +76,13 @@ def clearly_worse(found: Mapping[str, tuple[float, float, float]]) -> list[str]:
     ]
 
 
+def less_likely(old: TwinModel, new: TwinModel, test: Courses) -> list[str]:
+    """Return, in words, if courses of held-out people are less likely under the new model, with the whole interval."""
+    (before, counts), (after, _) = (log_likelihood(model, test) for model in (old, new))
+    value, low, high = gain(after, before, counts)
+    return [f"held-out values are {-value:.3g} nats less likely ({-high:.3g} to {-low:.3g})"] if high < 0.0 else []
+
+
 def worse_on_recorded(scenario: Scenario, old: TwinModel, new: TwinModel) -> list[str]:
     """Compare two twin models of a table on its held-out people, with the same luck, where there is no reference.
 
@@ -84,11 +92,7 @@ def worse_on_recorded(scenario: Scenario, old: TwinModel, new: TwinModel) -> lis
     recorded = recorded_of(scenario)
     plan, task = recorded.held_out, Task.of(recorded, "test")
     test = recorded.known().take(recorded.rows("test")[:MOST_PEOPLE])
-    (before, counts), (after, _) = (log_likelihood(model, test) for model in (old, new))
-    value, low, high = gain(after, before, counts)
-    found = []
-    if high < 0.0:
-        found.append(f"held-out values are {-value:.3g} nats less likely ({-high:.3g} to {-low:.3g})")
+    found = less_likely(old, new, test)
     longest = max(last for _, last in plan.horizons.values())
     futures = [unfold_recorded(scenario, m.dynamics(reveal=True), task, longest, SAMPLES) for m in (old, new)]
     for name in plan.variables:
