@@ -208,7 +208,17 @@ def doubt_table(table: pd.DataFrame) -> str:
         for env, doubt, won, seeds in order.itertuples(index=False)
     ]
     title = ("scenario", "reaction", *(name.replace("_", " ") for name in shown), "seeds")
-    return "\n\n".join([head, markdown_table(title, rows)])
+    return "\n\n".join([head, markdown_table(title, rows), *alike(pd.read_csv(BENCHMARKS / "doubt_training.csv"))])
+
+
+def alike(cells: pd.DataFrame) -> list[str]:
+    """Say where seeds end with the same return to the last digit, which agents that learned something never do."""
+    found = []
+    for (env, doubt), returns in cells.groupby(["env", "doubt"], sort=False)["return"]:
+        most = int(returns.value_counts().iloc[0])
+        if most > 1:
+            found.append(f"{most} of {len(returns)} seeds under {doubt} on {env}")
+    return [f"As one and the same policy end {' and '.join(found)}: they learned to do nothing."] if found else []
 
 
 def limits_kept(row: pd.Series) -> str:

@@ -42,7 +42,10 @@ def resolve(scenario: Scenario, dynamics: str | Dynamics, weights: str | Path | 
         return dynamics
     if dynamics == "reference":
         if scenario.reference is None:
-            raise SpecError(f"scenario {scenario.id!r} has no reference model; use dynamics='transformer'.")
+            raise SpecError(
+                f"scenario {scenario.id!r} has no reference; 'transformer' is its twin model, and "
+                "'challenger' another judge, fitted on other people (twingym fit --challenger)."
+            )
         return scenario.reference()
     if dynamics in ("transformer", CHALLENGER):
         from twingym.twins.model import TwinModel

@@ -23,6 +23,8 @@ class Reactions:
             SpecError: If the dynamics has no heads that could disagree.
         """
         self._uncertain = dynamics if isinstance(dynamics, Uncertain) else None
+        if doubt is not None and not isinstance(doubt, Doubt):
+            raise SpecError(f"doubt is {doubt!r}; allowed: a Doubt, as envs.doubt_scale.calibrated finds its scale.")
         if doubt is not None and self._uncertain is None:
             raise SpecError(f"doubt needs a twin model with several heads; {type(dynamics).__name__} has none.")
         self._doubt = doubt

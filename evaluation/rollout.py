@@ -54,6 +54,7 @@ def evaluate(
     seeds: Sequence[int] = (0,),
     dynamics: str | Dynamics = "reference",
     *,
+    weights: str | Path | None = None,
     name: str | None = None,
     horizon: int | None = None,
     courses: CoursesWanted = False,
@@ -75,7 +76,9 @@ def evaluate(
         scenario: A scenario, its id, or the path of its file.
         ids: People, each once; ``people("test", 500)`` gives held-out ones.
         seeds: Seeds of inputs and noise.
-        dynamics: ``reference``, ``transformer``, or an object.
+        dynamics: ``reference``, ``transformer``, ``challenger``, or an object.
+        weights: Folder of the twin model, whose subfolder ``challenger`` holds the challenger; the scenario's own if
+            None.
         name: What to call the policy in tables; its own ``name``, else its class, if None.
         horizon: Steps; the scenario's ``judged_horizon`` if None.
         courses: ``True`` keeps everybody's course, ``"moments"`` what groups have in common and the worst cases.
@@ -102,7 +105,7 @@ def evaluate(
     if courses not in (True, False, "moments"):
         raise SpecError(f"courses is {courses!r}; allowed: True, False or 'moments'.")
     imposed = fixed_in_numbers(found, fixed or {})
-    mover = resolve(found, dynamics)
+    mover = resolve(found, dynamics, weights)
     title = name or getattr(policy, "name", None) or type(policy).__name__
     place = dynamics if isinstance(dynamics, str) else type(dynamics).__name__
 
@@ -192,7 +195,13 @@ class Visit:
 
 
 def play(
-    policy: Policy, visit: Visit, *, record: bool = False, deterministic: bool = True, tick: Tick | None = None
+    policy: Policy,
+    visit: Visit,
+    *,
+    record: bool = False,
+    deterministic: bool = True,
+    tick: Tick | None = None,
+    memory: Any = None,
 ) -> tuple[Tally, Courses | None]:
     """Live through one episode of everybody in a visit, as one batch.
 
@@ -202,6 +211,7 @@ def play(
         record: Whether to keep the courses.
         deterministic: Passed to ``predict``.
         tick: Called with the number of steps made since the last call.
+        memory: What the policy remembers of the visit's history; None to begin with an empty memory.
 
     Returns:
         The sums, and the courses if they were to be kept.
@@ -215,7 +225,7 @@ def play(
     recorder = Recorder(visit.scenario, people, visit.horizon) if record else None
     if recorder is not None:
         recorder.birth(env.audit_values())
-    state, starts = None, np.ones(people, bool)
+    state, starts = memory, env.t == 0
     live, last = np.ones(people, bool), None
     for t in range(visit.horizon):
         actions, state = policy.predict(observations, state=state, episode_start=starts, deterministic=deterministic)

@@ -11,7 +11,7 @@ from rich.console import Console
 from twingym.envs import RulePolicy
 from twingym.envs.behaviour import collect
 from twingym.envs.dynamics import CHALLENGER, resolve
-from twingym.evaluation import compare, evaluate
+from twingym.evaluation import compare, evaluate, verdicts
 from twingym.evaluation.fidelity.forecast import forecast_skill
 from twingym.evaluation.judge import judged_by
 from twingym.experiments.judging import Bench
@@ -73,6 +73,10 @@ def test_verdicts_and_comparisons_name_the_challenger(lone):
     scenario, folder = lone
     bench = Bench.of(scenario, 30, weights=folder)
     assert list(bench.places) == ["transformer", "challenger"]
+    alone = evaluate(
+        RulePolicy(scenario, "always"), scenario, people("test", 10), dynamics="challenger", weights=folder
+    )
+    assert set(verdicts(alone)["judge"]) == {"challenger"}
     judged = bench.judge({"always": RulePolicy(scenario, "always")})
     found = compare(judged)
     assert set(found.verdicts["judge"]) == set(found.verdicts["dynamics"]) == {"transformer", "challenger"}

@@ -24,6 +24,11 @@ MIRROR = get(Path(__file__).parent / "mirror_scenario.py")
 N, STEPS = 12, MIRROR.horizon
 
 
+def test_a_reaction_without_a_scale_is_refused() -> None:
+    with pytest.raises(SpecError, match="doubt is 'truncate'; allowed: a Doubt"):
+        TwinVectorEnv(MIRROR, N, dynamics=Unsure(), doubt="truncate")
+
+
 class Unsure:
     """The mirror, with heads that disagree by as much as is answered."""
 

@@ -233,7 +233,7 @@ def test_bad_settings_are_refused(settings, error, message) -> None:
 
 
 def test_a_scenario_without_a_reference_says_so() -> None:
-    with pytest.raises(SpecError, match="has no reference model; use dynamics='transformer'"):
+    with pytest.raises(SpecError, match="has no reference; 'transformer' is its twin model, and 'challenger'"):
         TwinVectorEnv(replace(GLUCOSE, reference=None), dynamics="reference")
 
 

@@ -2,8 +2,8 @@
 
 Where the truth falls among the futures of validation people gives a monotone map for each horizon (Kuleshov, Fenner and
 Ermon 2018, ICML); test people's forecasts are bent by it. A calibrated model gains nothing, or loses a little, since
-the map is learned from finitely many people. This tells whether `twingym fit --recalibrate` is worth a try; that bends
-single steps, this whole horizons.
+the map is learned from finitely many people. This tells whether ``FitConfig(recalibrate=True)`` in the scenario's
+``fit`` is worth a try; that bends single steps, this whole horizons.
 """
 
 from __future__ import annotations
