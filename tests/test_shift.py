@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from tests.deaf_reference import Deaf
 
 from twingym.evaluation.fidelity import shift as block
+from twingym.evaluation.fidelity.replay import record
 from twingym.evaluation.fidelity.shift import shift
-from twingym.scenarios import get
+from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
 from twingym.twins import people
 
 
@@ -21,6 +24,17 @@ def glucose():
 def short_search(monkeypatch):
     monkeypatch.setattr(block, "ROUNDS", 2)
     monkeypatch.setattr(block, "CANDIDATES", 3)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if ships(name)])
+def test_the_largest_and_the_smallest_factor_change_what_is_forecast(name):
+    scenario = get(name)
+    plan, ids = scenario.fidelity, people("test", 200)
+    steps = plan.history + max(plan.horizons.values())
+    planned = record(scenario, ids, 1, steps, plan).intended
+    for factor in (min(plan.shifts), max(plan.shifts)):
+        changed = plan.shift(planned, np.full(len(ids), factor))
+        assert (changed != planned)[:, plan.history : steps].any(axis=(1, 2)).mean() > 0.3, factor
 
 
 def test_the_reference_forecasts_itself_under_every_treatment(glucose):

@@ -44,8 +44,11 @@ def always(treatment: int) -> Callable[[Floats, int], Floats]:
 
 
 def more_or_less(amounts: Floats, factor: Floats) -> Floats:
-    """Stop a share of the treatments (factor below 1), or begin others (above 1), by turns of two steps."""
-    turn = np.arange(amounts.shape[1])[None, :] // 2 % 4
+    """Stop a share of the treatments (factor below 1), or begin others (above 1), by turns of two steps.
+
+    Turns are counted from the end of the history, from where on forecasts look.
+    """
+    turn = (np.arange(amounts.shape[1])[None, :] - HISTORY) // 2 % 4
     stopped, begun = turn >= 4.0 * factor[:, None], turn < 4.0 * (factor[:, None] - 1.0)
     return np.where(stopped, NONE, np.where(begun, ALL, amounts[..., 0]))[..., None].astype(np.float64)
 
