@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twingym.envs.actions import ActionMap, Actions
 from twingym.envs.dynamics import resolve
-from twingym.envs.layout import ObservationLayout
 from twingym.envs.rule_policy import RulePolicy
 from twingym.evaluation.courses import Courses
 from twingym.evaluation.episodes import counted
-from twingym.evaluation.fidelity.scores import crps
+from twingym.evaluation.remembering import remembered
 from twingym.evaluation.rollout import Policy, Visit, check_numbers, play
 from twingym.scenarios.registry import get
 from twingym.scenarios.scenario import Scenario
@@ -49,10 +47,12 @@ def personalise(
         weights: Folder of a twin model; the scenario's own if None.
 
     Raises:
-        SpecError: If something is wrong with the history.
+        SpecError: If something is wrong with the history, or it is of nobody.
     """
     found = scenario if isinstance(scenario, Scenario) else get(scenario)
     courses = history if isinstance(history, RecordedCourses) else read_courses(found, history)
+    if not len(courses):
+        raise SpecError("history has 0 people; allowed: the recorded courses of one or more.")
     return PersonalTwin(found, courses, resolve(found, dynamics, weights))
 
 
@@ -86,7 +86,8 @@ class PersonalTwin:
     ) -> Futures:
         """Let the same people go on under several policies; future number s has the same luck under each.
 
-        What a policy remembers begins empty. With an ensemble, each future is bound to a head of its own.
+        Policies with a memory watch the recorded past first, as if they had been there: what a rule then remembers of
+        its own doses are those that it would have set. With an ensemble, each future is bound to a head of its own.
 
         Args:
             policies: Names of rules, or policies by name.
@@ -96,7 +97,7 @@ class PersonalTwin:
 
         Raises:
             UnknownNameError: If there is no such rule.
-            SpecError: If there are no policies, or a number is impossible.
+            SpecError: If there are no policies, or a number is impossible or not whole.
         """
         named = (
             policies
@@ -107,17 +108,19 @@ class PersonalTwin:
             raise SpecError(
                 f"policies is empty; allowed: rules, {', '.join(self.scenario.rules)}, or policies by name."
             )
-        length = self.steps_left if steps is None else int(steps)
+        length = self.steps_left if steps is None else steps
         check_numbers((seed,), steps=length, samples=samples)
+        length = int(length)
         if self.scenario.ending == "end" and length > self.steps_left:
             raise SpecError(f"steps is {length}; allowed: 1 to {self.steps_left}, where {self.scenario.id} ends.")
         rows = np.tile(np.arange(len(self.history)), samples)
         luck = np.repeat(np.arange(samples), len(self.history))
         past = self.history.take(rows)
         visit = Visit(self.scenario, self.dynamics, past.ids, seed, length, episode=luck, history=past)
+        memories = remembered(named, visit)
         courses, sums = {}, {}
         for name, policy in named.items():
-            tally, written = play(policy, visit, record=True)
+            tally, written = play(policy, visit, record=True, memory=memories[name])
             assert written is not None
             frame = tally.frame()
             frame.insert(0, "future", luck)
@@ -206,73 +209,3 @@ class Futures:
                     row |= {"mean": np.nanmean(numbers[:, k]), "low": low[k], "high": high[k], "limit": limit}
                     rows.append(row)
         return pd.DataFrame(rows)
-
-
-class Repeat:
-    """Gives again what was given in recorded courses, step by step from a step on; nothing reacts to anything."""
-
-    def __init__(self, scenario: Scenario, delivered: Floats) -> None:
-        """Prepare to give ``delivered`` (N, steps, A)."""
-        self._map, self._layout, self._delivered = ActionMap(scenario), ObservationLayout(scenario), delivered
-
-    def predict(
-        self, observation: Floats, state: int | None = None, episode_start: object = None, deterministic: bool = True
-    ) -> tuple[Actions, int]:
-        """Return the actions of this step, and its successor's number."""
-        t = state or 0
-        now = self._layout.decode(np.asarray(observation, dtype=np.float32))
-        amounts = np.tile(self._delivered[:, t], (len(observation) // len(self._delivered), 1))
-        return self._map.to_actions(amounts, now), t + 1
-
-
-def error_by_history(
-    scenario: Scenario,
-    courses: RecordedCourses,
-    lengths: Sequence[int],
-    since: int,
-    variable: str,
-    dynamics: str | Dynamics = "transformer",
-    samples: int = 50,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Measure how well the rest of people's courses is forecast, by how much of their past the twin has read.
-
-    The rest is the sum of a variable after step ``since``, the same for every length; what was given is given again.
-
-    Args:
-        scenario: Whose people.
-        courses: N recorded courses of held-out people, all of the same length.
-        lengths: Steps of the past that are read, none beyond ``since``.
-        since: Step after which the sum begins.
-        variable: What is summed; a tracked variable.
-        dynamics: What goes on from the past.
-        samples: Futures per person.
-        seed: Of their luck.
-
-    Returns:
-        A row per length: ``crps`` of the sum, and ``error`` of its mean forecast (root mean square), in its unit.
-    """
-    import pandas as pd
-
-    if not lengths or min(lengths) < 0 or max(lengths) > since:
-        raise SpecError(f"lengths are {list(lengths)}; allowed: one or more whole numbers from 0 to since, {since}.")
-    steps = courses.delivered.shape[1]
-    column = [v.name for v in scenario.variables].index(variable)
-    truth = courses.observed[:, since + 1 :, column].sum(axis=1)  # (N,)
-    rows = []
-    for length in lengths:
-        past = RecordedCourses(
-            courses.ids,
-            courses.traits,
-            courses.observed,
-            courses.delivered,
-            courses.inputs,
-            courses.propensity,
-            np.full(len(courses), length),
-        )
-        again = {"again": Repeat(scenario, courses.delivered[:, length:])}
-        futures = personalise(scenario, past, dynamics).branch(again, steps - length, seed, samples)
-        sums = futures.values("again", variable)[:, :, since - length + 1 :].sum(axis=2)  # (S, N)
-        error = np.sqrt(np.mean((sums.mean(axis=0) - truth) ** 2))
-        rows.append({"length": int(length), "crps": crps(sums, truth).mean(), "error": error})
-    return pd.DataFrame(rows)

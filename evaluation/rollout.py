@@ -100,8 +100,9 @@ def evaluate(
     people = checked_ids(ids)
     if len(np.unique(people)) != len(people):
         raise CohortError(f"ids name {len(people) - len(np.unique(people))} people twice; allowed: each person once.")
-    steps = found.judged_horizon if horizon is None else int(horizon)
+    steps = found.judged_horizon if horizon is None else horizon
     check_numbers(seeds, horizon=steps, batch=batch)
+    steps = int(steps)
     if courses not in (True, False, "moments"):
         raise SpecError(f"courses is {courses!r}; allowed: True, False or 'moments'.")
     imposed = fixed_in_numbers(found, fixed or {})
@@ -250,7 +251,7 @@ def play(
 
 
 def check_numbers(seeds: Sequence[int], **counts: int) -> None:
-    """Refuse counts below 1, and seeds that are none, negative or repeated.
+    """Refuse counts that are not whole or below 1, and seeds that are none, negative or repeated.
 
     Raises:
         SpecError: Naming the number.
@@ -258,6 +259,8 @@ def check_numbers(seeds: Sequence[int], **counts: int) -> None:
     for what, number in counts.items():
         if number < 1:
             raise SpecError(f"{what} is {number}; allowed: 1 or more.")
+        if number % 1:
+            raise SpecError(f"{what} is {number}; allowed: a whole number, 1 or more.")
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise SpecError(f"seeds are {list(seeds)}; allowed: one or more whole numbers from 0, each once.")
 

@@ -54,3 +54,10 @@ def test_impossible_numbers_are_refused():
         DriftTest(1, 1.0)
     with pytest.raises(SpecError, match="numbers from 0 to 1"):
         DriftTest(2).add(np.array([0.5, 1.5]))
+
+
+def test_evidence_stays_a_number_however_long_the_model_is_wrong():
+    with np.errstate(over="raise"):
+        found = watched(np.full((3000, 1), 8.0))
+    assert 1e290 < found.evidence[0] < np.inf
+    assert found.alarmed[0]

@@ -129,10 +129,53 @@ def test_impossible_readings_are_refused():
         belief.assimilate(np.zeros((6, 1)), late=1)
     with pytest.raises(SpecError, match=r"reading has shape \(1, 1\); allowed: \(6, 1\)"):
         belief.assimilate(np.zeros((1, 1)))
+    with pytest.raises(SpecError, match=r"error is \{\}, so that no reading would count; allowed: one or more of"):
+        ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {})
+    with pytest.raises(SpecError, match=r"particles is 2.5; allowed: a whole number, 2 or more"):
+        begin(1, particles=2.5)
     with pytest.raises(UnknownNameError, match="level"):
         ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"levle": 1.0})
     with pytest.raises(SpecError, match="allowed: a positive number of mg/L"):
         ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"level": 0.0})
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e200, -50.5])
+def test_a_reading_that_cannot_be_is_refused_and_changes_nothing(value):
+    belief, reading = begin(6), np.full((6, 1), 1.0)
+    belief.step(np.zeros((6, 1)), NONE)
+    mean, reading[2] = belief.mean, value
+    told = rf"reading of 'level' of person {people('test', 6)[2]} is .*; allowed: -50 to 50 mg/L, or NaN where nothing"
+    with pytest.raises(SpecError, match=told):
+        belief.assimilate(reading)
+    with pytest.raises(SpecError, match=told):
+        belief.step(np.zeros((6, 1)), NONE, reading)
+    assert belief.t == 1
+    np.testing.assert_array_equal(belief.mean, mean)
+    reading[2] = np.nan
+    belief.assimilate(reading)
+    assert np.isfinite(belief.mean).all()
+
+
+@pytest.mark.parametrize(("lag", "steps"), [(0, 0), (0, 2), (8, 0), (8, 2)])
+def test_a_reading_counts_once(lag, steps):
+    belief, reading = begin(6, lag=lag), np.full((6, 1), 1.0)
+    belief.assimilate(reading)
+    for _ in range(steps):
+        belief.step(np.zeros((6, 1)), NONE, reading)
+    with pytest.raises(SpecError, match=r"variable 'level' of person .* was read already 0 steps ago"):
+        belief.assimilate(reading)
+    with pytest.raises(SpecError, match="read already"):
+        belief.take(np.array([3])).assimilate(reading[:1])
+
+
+def test_a_late_reading_of_birth_is_told_when_it_should_have_come():
+    belief = begin(6, lag=8)
+    for late, steps in ((3, 0), (1, 1)):
+        with pytest.raises(
+            SpecError, match=rf"late is {late} steps; allowed: 0 to 0, after {steps} steps; a reading of"
+        ):
+            belief.assimilate(np.zeros((6, 1)), late=late)
+        belief.step(np.zeros((6, 1)), NONE)
 
 
 def test_a_twin_model_kept_in_step_beats_its_noisy_readings():
@@ -144,6 +187,7 @@ def test_a_twin_model_kept_in_step_beats_its_noisy_readings():
     model = resolve(scenario, "transformer")
     courses = collect(scenario, people("test", 6), 2, horizon=36, dynamics=model)
     readings = courses.observed[..., :1] + 30.0 * np.random.default_rng(0).standard_normal((6, 37, 1))
+    readings = np.clip(readings, scenario.variables[0].low, scenario.variables[0].high)
     who = Cohort(courses.ids, courses.traits)
     belief = ParticleFilter(
         model, scenario.variables, who, courses.inputs[:, 0], {"cgm": 30.0}, particles=64, lag=0, seed=9

@@ -18,6 +18,7 @@ from twingym.twins.errors import SpecError
 from twingym.twins.scales import Floats
 
 STAKES = (-0.9, -0.5, -0.2, 0.2, 0.5, 0.9)
+MOST = 1e300  # of one bet; more does not fit a number, and says nothing more
 
 
 class DriftTest:
@@ -43,8 +44,8 @@ class DriftTest:
 
     @property
     def evidence(self) -> Floats:
-        """Capital now, an e-value, (N,)."""
-        return np.asarray(np.exp(self._log).mean(axis=(1, 2)))
+        """Capital now, an e-value, (N,); no bet counts as more than ``MOST``."""
+        return np.asarray(np.exp(np.minimum(self._log, np.log(MOST))).mean(axis=(1, 2)))
 
     @property
     def alarmed(self) -> NDArray[np.bool_]:

@@ -77,7 +77,7 @@ class ParticleFilter:
 
         Raises:
             UnknownNameError: If there is no such variable.
-            SpecError: If a number is impossible.
+            SpecError: If a number is impossible, or no variable is read at all.
         """
         names = [v.name for v in variables]
         for name, spread in error.items():
@@ -89,7 +89,14 @@ class ParticleFilter:
         for what, number, least in (("particles", particles, 2), ("lag", lag, 0)):
             if number < least:
                 raise SpecError(f"{what} is {number}; allowed: {least} or more.")
+            if number % 1:
+                raise SpecError(f"{what} is {number}; allowed: a whole number, {least} or more.")
+        if not error:
+            raise SpecError(
+                f"error is {{}}, so that no reading would count; allowed: one or more of {', '.join(names)}."
+            )
         self._dynamics, self._cohort, self._seed, self._lag = dynamics, cohort, seed, lag
+        self._variables = tuple(variables)
         self._error = np.array([error.get(name, np.nan) for name in names])
         self._read = np.isfinite(self._error)
         self._shape = (len(cohort), particles)
@@ -101,6 +108,7 @@ class ParticleFilter:
         self.particles: Floats = seen.reshape(*self._shape, -1)
         self._log_weight = np.full(self._shape, -np.log(particles))
         self.log_evidence = np.zeros(len(cohort))
+        self._newest = np.full((len(cohort), len(names)), np.nan)  # what was read of the time that it is now
 
     # -- what is believed ------------------------------------------------------------------------------------
 
@@ -127,12 +135,19 @@ class ParticleFilter:
     # -- moving ----------------------------------------------------------------------------------------------
 
     def step(self, action: Floats, inputs: Floats, reading: Floats | None = None) -> None:
-        """Move one step under delivered amounts (N, A) and inputs (N, K), then take in a reading (N, V), if any."""
+        """Move one step under delivered amounts (N, A) and inputs (N, K), then take in a reading (N, V), if any.
+
+        Raises:
+            SpecError: If the reading is impossible; then nobody has moved.
+        """
+        if reading is not None:
+            self._check_values(reading)
         state = self._dynamics.take(self._state, np.arange(len(self._rows))) if self._lag else None
         nothing = np.full((self._shape[0], self.particles.shape[-1]), np.nan)
         here = _Instant(state, self._log_weight, self.log_evidence, action.copy(), inputs.copy(), nothing)
         self._past = [*self._past, here][-self._lag - 1 :] if self._lag else []
         self._move(action, inputs)
+        self._newest = nothing.copy()
         if reading is not None:
             self.assimilate(reading)
 
@@ -140,11 +155,13 @@ class ParticleFilter:
         """Take in the readings of one time.
 
         Args:
-            reading: What was read, (N, V); NaN where nothing was. Variables without a declared error are not looked at.
+            reading: What was read, (N, V), within the bounds of the variables; NaN where nothing was. Variables without
+                a declared error are not looked at.
             late: How many steps ago that was.
 
         Raises:
-            SpecError: If it comes too late, the shape is wrong, or that was read already.
+            SpecError: If it comes too late, the shape is wrong, a value is impossible, or that was read already; then
+                the belief is as it was.
         """
         self.take_in({late: reading})
 
@@ -155,6 +172,7 @@ class ParticleFilter:
             self._check(reading, late)
         if kept == 0:
             for reading in readings.values():
+                self._newest = np.where(np.isfinite(reading), reading, self._newest)
                 self._weigh(reading)
             return
         oldest = 0
@@ -184,26 +202,45 @@ class ParticleFilter:
         taken._past = [of(instant) for instant in self._past]
         taken._state = self._dynamics.take(self._state, rows)
         taken.particles, taken._log_weight = self.particles[people], self._log_weight[people]
-        taken.log_evidence = self.log_evidence[people]
+        taken.log_evidence, taken._newest = self.log_evidence[people], self._newest[people]
         return taken
 
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _check(self, reading: Floats, late: int) -> None:
-        wanted, kept = (self._shape[0], self.particles.shape[-1]), len(self._past)
-        if np.shape(reading) != wanted:
-            raise SpecError(f"reading has shape {np.shape(reading)}; allowed: {wanted}, people by variables.")
-        if late < 0 or late > max(kept - 1, 0):
-            raise SpecError(
-                f"late is {late} steps; allowed: 0 to {max(kept - 1, 0)}, by the filter's lag of {self._lag}."
+        self._check_values(reading)
+        kept = len(self._past)
+        most = max(kept - 1, 0)
+        if not 0 <= late <= most:
+            why = (
+                f"by the filter's lag of {self._lag}"
+                if most == self._lag
+                else f"after {self.t} steps; a reading of birth must come before the first step"
             )
-        if kept == 0:
-            return
-        twice = np.isfinite(self._past[kept - 1 - late].reading) & np.isfinite(reading) & self._read
+            raise SpecError(f"late is {late} steps; allowed: 0 to {most}, {why}.")
+        known = self._past[kept - 1 - late].reading if kept else self._newest
+        twice = np.isfinite(known) & np.isfinite(reading) & self._read
         if twice.any():
             row, column = np.argwhere(twice)[0]
             raise SpecError(
-                f"variable {column} of person {row} was read already {late} steps ago; give each reading once."
+                f"variable {self._variables[column].name!r} of person {self._cohort.ids[row]} was read already {late} "
+                "steps ago; give each reading once."
+            )
+
+    def _check_values(self, reading: Floats) -> None:
+        wanted = (self._shape[0], self.particles.shape[-1])
+        if np.shape(reading) != wanted:
+            raise SpecError(f"reading has shape {np.shape(reading)}; allowed: {wanted}, people by variables.")
+        low, high = (np.array([getattr(v, side) for v in self._variables]) for side in ("low", "high"))
+        wrong = self._read & ~np.isnan(reading) & ~((low <= reading) & (reading <= high))
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            v = self._variables[column]
+            raise SpecError(
+                f"reading of {v.name!r} of person {self._cohort.ids[row]} is {reading[row, column]:g}; allowed: "
+                f"{v.low:g} to {v.high:g} {v.unit}".rstrip()
+                + ", or NaN where nothing was read. Clip what a sensor says "
+                "beyond its range, or leave it out."
             )
 
     def _again(self, place: int) -> None:
