@@ -58,12 +58,29 @@ def test_density_and_atoms_integrate_to_one(head):
     inside = float(torch.trapezoid(head.log_prob(params, grid, last).exp(), grid))
     ends = torch.tensor([-1.0, 1.0], dtype=torch.float64)
     atoms = head.log_prob(params[:2], ends, torch.zeros(2, dtype=torch.float64)).exp()
-    if isinstance(head, ZeroInflatedHead):  # the density runs past the bounds, where values are clipped
-        low = head.cdf(params[:1], -ends[1:], last[:1]) - atoms[0]
-        top = 1.0 - head.cdf(params[:1], ends[1:] - 1e-9, last[:1])
-        assert inside + float(atoms[0] + low + top) == pytest.approx(1.0, abs=1e-3)
-    else:
-        assert inside + float(atoms.sum()) == pytest.approx(1.0, abs=1e-3)
+    assert inside + float(atoms.sum()) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "head", [ChangeHead(0.3), RelativeHead(SIZE), ZeroInflatedHead(0.7), QuantileBinHead(EDGES, 0.1)]
+)
+def test_on_the_bounds_probability_cdf_and_draws_agree(head):
+    """Atoms have the mass by which the cdf jumps, are drawn as often, and nothing piles up beside them."""
+    count = 20001
+    u = torch.linspace(0.0, 1.0, count + 2, dtype=torch.float64)[1:-1]
+    params, last = parameters(head, 1)[:1].expand(count, -1), torch.full((count,), 0.3, dtype=torch.float64)
+    drawn = head.icdf(params, u, last)
+    at, middle = drawn.new_tensor([-1.0, 1.0]), last[:2]
+    mass = head.log_prob(params[:2], at, middle).exp()
+    below = head.cdf(params[:2], at - torch.tensor([0.0, 1e-9]), middle)
+    assert head.atoms == (-1.0, 1.0)
+    assert float(mass[0]) == pytest.approx(float(below[0]), abs=1e-6)
+    assert float(mass[1]) == pytest.approx(1.0 - float(below[1]), abs=1e-6)
+    assert float(head.cdf(params[:1], at[1:], last[:1])) == 1.0
+    for bound, its in zip(at, mass, strict=True):
+        assert float((drawn == bound).double().mean()) == pytest.approx(float(its), abs=2e-4)
+        beside = (drawn != bound) & ((drawn - bound).abs() < 1e-4)
+        assert float(beside.double().mean()) < 1e-3
 
 
 @pytest.mark.parametrize("head", [BinaryHead(absorbing=False), LevelHead(5), CategoryHead(5), CountHead(5)])

@@ -11,10 +11,12 @@ from tests.test_backbones import SMALL
 from twingym.envs import TwinVectorEnv
 from twingym.envs.behaviour import collect
 from twingym.scenarios import get
-from twingym.twins import FitConfig, TwinModel, Variable, dataset, fit_twin, people
+from twingym.twins import Cohort, Courses, FitConfig, TwinModel, Variable, dataset, fit_twin, people
 from twingym.twins.errors import DynamicsError, SpecError
 from twingym.twins.gate import crop, log_prob
+from twingym.twins.measurement import TOGETHER_GAIN, Measurement
 from twingym.twins.network import TwinNetwork
+from twingym.twins.spec import TwinSpec
 
 WARD = Path(__file__).with_name("ward_scenario.py")
 
@@ -83,7 +85,7 @@ def test_what_was_recorded_is_as_likely_as_what_is_simulated_says(untrained, sce
     values = untrained.network.log_prob(hidden, tokens, batch.target, batch.present, batch.seen.last)
     with torch.no_grad():
         extra = log_prob(untrained.network, batch) - values
-        chance = torch.sigmoid(untrained.network.measurement(hidden, tokens))[..., 0]
+        chance = torch.sigmoid(untrained.network.measurement(hidden, tokens, batch.present))[..., 0]
         cut = log_prob(untrained.network, replace(batch, length=torch.full((20,), 10))) - values
     expected = torch.where(batch.present[..., 0] > 0, chance, 1.0 - chance).log()
     torch.testing.assert_close(extra[..., 0], expected.expand(extra.shape[:-1]), atol=1e-5, rtol=1e-4)
@@ -111,6 +113,106 @@ def test_what_must_always_be_known_cannot_be_intermittent():
     seldom = replace(spec, variables=(*spec.variables, Variable("mood", intermittent=True)))
     with pytest.raises(SpecError, match="'mood': intermittent is True beside recurrent counts"):
         TwinNetwork.untrained(seldom, SMALL)
+
+
+def panel(*intermittent: bool) -> TwinSpec:
+    """Values of which some are not always measured."""
+    names = "xyz"[: len(intermittent)]
+    values = (Variable(n, "u", -5.0, 5.0, change=0.5, intermittent=i) for n, i in zip(names, intermittent, strict=True))
+    return TwinSpec(
+        (), tuple(values), (), (Variable("give", kind="categorical", levels=("no", "yes")),), {}, 16, "panel"
+    )
+
+
+def visits(count: int, steps: int = 20, share: float = 0.3) -> Courses:
+    """People whose x and y are measured together, in a share of the steps; y is x but for a little noise."""
+    random, x = np.random.default_rng(count), np.zeros((count, steps + 1))
+    x[:, 0] = random.normal(size=count)
+    for t in range(steps):
+        x[:, t + 1] = 0.8 * x[:, t] + 0.6 * random.normal(size=count)
+    seen = random.random(x.shape) < share
+    seen[:, 0] = True
+    observed = np.where(seen[..., None], np.stack([x, x + 0.1 * random.normal(size=x.shape)], axis=-1), np.nan)
+    none, unknown = np.zeros((count, steps, 1)), np.full((count, steps), np.nan)
+    ids = np.concatenate([people("train", count - 60), people("validation", 60)])
+    return Courses(ids, {}, observed, none, np.zeros((count, steps + 1, 0)), unknown, np.full(count, steps))
+
+
+def simulated(model: TwinModel, count: int, steps: int, reveal: bool = False) -> np.ndarray:
+    dynamics, random, none = model.dynamics(reveal=reveal), np.random.default_rng(1), np.zeros((count, 0))
+    state, _ = dynamics.initial(Cohort(people("test", count), {}), none, random.random((count, dynamics.noise_width)))
+    shown = []
+    for _ in range(steps):
+        state, seen = dynamics.step(state, np.zeros((count, 1)), none, random.random((count, dynamics.noise_width)))
+        shown.append(seen)
+    return np.stack(shown, axis=1)
+
+
+@pytest.fixture(scope="module")
+def visited():
+    config = FitConfig(epochs=8, batches=40, batch_tokens=1500, ema=0.97)
+    return fit_twin(visits(360), panel(True, True), None, config, SMALL)
+
+
+def test_what_is_measured_together_is_as_likely_as_it_is_drawn():
+    """Every pattern of three flags comes as often as its likelihood says, which is not the product of shares."""
+    measurement, count = Measurement(panel(True, True, True), 2, 1), 40000
+    torch.nn.init.zeros_(measurement.write.weight)
+    measurement.write.bias.data = torch.tensor([-0.5, 0.2, 0.4])
+    weights = [[9.0, 9.0, 9.0], [2.5, 9.0, 9.0], [-1.0, 2.0, 9.0]]  # only those below the diagonal count
+    measurement.together.data = torch.tensor(weights) / TOGETHER_GAIN
+    hidden, tokens = torch.zeros(count, 2), torch.zeros(count, 1)
+    with torch.no_grad():
+        u = torch.rand(count, 3, generator=torch.Generator().manual_seed(0))
+        drawn = measurement.sample(hidden, tokens, u)
+        patterns = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+        chances = measurement.log_prob(hidden[:8], tokens[:8], patterns).sum(-1).exp()
+    assert float(chances.sum()) == pytest.approx(1.0, abs=1e-5)
+    shares = (drawn[:, None] == patterns).all(-1).double().mean(0)
+    torch.testing.assert_close(shares, chances.double(), atol=0.01, rtol=0.0)
+    x, y = drawn[:, 0] > 0, drawn[:, 1]
+    assert float(y[x].mean()) == pytest.approx(float(torch.sigmoid(torch.tensor(0.2 + 2.5))), abs=0.01)
+    assert float(y[~x].mean()) == pytest.approx(float(torch.sigmoid(torch.tensor(0.2 - 2.5))), abs=0.01)
+
+
+def test_values_of_a_visit_come_together(visited):
+    x, y = np.moveaxis(np.isfinite(simulated(visited, 400, 20)), -1, 0)
+    assert y[x].mean() > 0.97
+    assert (x | y).mean() == pytest.approx(0.3, abs=0.04)
+
+
+def test_a_value_that_was_not_measured_tells_that_and_nothing_else():
+    network = TwinNetwork.untrained(panel(True, False), SMALL, seed=2).eval()
+    batch = crop(dataset(visits(80, share=1.0), panel(True, False)), torch.arange(9), torch.zeros(9).long(), 12)
+    tokens = network.tokens(batch.seen, batch.actions, batch.inputs, batch.traits)
+    hidden, missing, changed = network.trunk(tokens), batch.present.clone(), batch.target.clone()
+    missing[..., 0], changed[..., 0] = 0.0, 0.3
+    as_zero = changed.clone()
+    as_zero[..., 0] = 0.0
+
+    def of_y(target, present):
+        return network.log_prob(hidden, tokens, target, present, batch.seen.last)[..., 1]
+
+    torch.testing.assert_close(of_y(changed, missing), of_y(batch.target, missing), atol=0.0, rtol=0.0)
+    assert (of_y(changed, missing) - of_y(as_zero, batch.present)).abs().min() > 1e-6
+    # A simulation knows what it drew: it tells of x as a record does that has it.
+    told, last = network._told(batch.target[..., :1], 1, batch.seen.last), batch.seen.last
+    recorded = network.recorded(batch.target, batch.present)
+    torch.testing.assert_close(told, network._told(recorded[..., :1], 1, last))
+    assert (told[..., -1] == 1.0).all()
+
+
+@pytest.mark.slow
+def test_what_is_seldom_measured_still_tells_of_what_is_measured_with_it():
+    """y is x but for noise of 0.1, and x is measured in 30 % of steps: the two stay together where all is shown."""
+    source = visits(560, share=1.0)
+    gone = np.random.default_rng(9).random(source.observed.shape[:2]) >= 0.3
+    gone[:, 0] = False
+    source.observed[gone, 0] = np.nan
+    config = FitConfig(epochs=40, batches=40, batch_tokens=2000)
+    model = fit_twin(source, panel(True, False), None, config, SMALL)
+    x, y = np.moveaxis(simulated(model, 800, 20, reveal=True), -1, 0)
+    assert np.std(y - x) < 0.15
 
 
 @pytest.mark.slow

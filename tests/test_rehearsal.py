@@ -130,6 +130,9 @@ def test_what_cannot_be_rehearsed_is_refused():
     retention = TwinNetwork.untrained(get("Retention-v0").twin_spec(), SMALL)
     with pytest.raises(SpecError, match="purchases, spend, visits are counts or amounts that are often zero"):
         check_rehearsable(retention, 4, 40)
+    sepsis = TwinNetwork.untrained(get("Sepsis-v0").twin_spec(), SMALL)
+    with pytest.raises(SpecError, match=r"none of .*is continuous; .*pass over them in the score"):
+        check_rehearsable(sepsis, 4, 40)
     with pytest.raises(SpecError, match="energy_steps is 39; allowed: 1 to 38 steps, for segments of 40 tokens"):
         check_rehearsable(TwinNetwork.untrained(spec(), SMALL), 39, 40)
 

@@ -89,12 +89,13 @@ def test_scales_go_there_and_back(scale: Scale) -> None:
     assert (np.diff(physical) > 0.0).all()
 
 
-@pytest.mark.parametrize("scale", SCALES[:3], ids=str)
+@pytest.mark.parametrize("scale", [*SCALES, Scale("logit", 0.0, 100.0)], ids=str)
 def test_scales_reach_their_bounds_and_clip_beyond(scale: Scale) -> None:
     low, high = scale.low, scale.high
     beyond = np.array([low - 100.0, low, high, high + 100.0])
     np.testing.assert_allclose(scale.to_unit(beyond), [-1.0, -1.0, 1.0, 1.0])
     np.testing.assert_allclose(scale.from_unit(np.array([-2.0, -1.0, 1.0, 2.0])), [low, low, high, high])
+    np.testing.assert_allclose(scale.from_unit(scale.to_unit(beyond)), [low, low, high, high])
 
 
 def test_the_shifted_logarithm_is_the_plain_one_where_the_knee_is_the_low_bound() -> None:

@@ -184,30 +184,26 @@ class TransformerDynamics:
         return state
 
     @torch.inference_mode()
-    def ranks(
-        self, state: TwinState, action: Floats, inputs: Floats, observed: Floats, within: Floats
-    ) -> list[tuple[NDArray[np.bool_], Floats]]:
-        """Return where observations stood in the distributions expected of a step: per modelled variable.
+    def abducted(self, state: TwinState, action: Floats, inputs: Floats, observed: Floats, spare: Floats) -> Floats:
+        """Return the noise (N, noise_width) with which a step would have led to what was observed, and to its gaps.
 
         Args:
             state: That before the step; it is used up.
             action: What was delivered, (N, A).
             inputs: What was taken in, (N, K).
             observed: What followed, (N, V); NaN where missing.
-            within: Uniforms (N, noise_width) that say where within a probability mass a value lay.
-
-        Returns:
-            Which were observed (N,), and P(next <= value) given the variables before it, (N,).
+            spare: Uniforms (N, noise_width): the luck of what was not observed, and where within a probability mass a
+                value lay.
         """
         tokens = self._tokens(state, action, inputs)
         hidden = self.network.trunk.decode(tokens, state.cache)
         value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
-        u = _float(_padded(within[:, 1:]))
-        place = self.network.ranks(hidden, tokens, value, u, state.seen.last, state.head, self._stacked)
-        count = state.count
-        return [
-            (mask[:count, k].bool().numpy(), place[:count, k].double().numpy()) for k in range(len(self.spec.modelled))
-        ]
+        u, chances = self._uniforms(spare)
+        found = [self.network.ranks(hidden, tokens, value, mask, u, state.seen.last, state.head, self._stacked)]
+        if self.network.measurement is not None:
+            found.append(self.network.measurement.ranks(hidden, tokens, mask, chances))
+        noise = torch.cat(found, dim=-1)[: state.count].double().numpy()
+        return np.concatenate([spare[:, :1], noise], axis=1)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -251,8 +247,7 @@ class TransformerDynamics:
 
     def _draw(self, state: TwinState, tokens: Tensor, noise: Floats) -> Floats:
         hidden = self.network.trunk.decode(tokens, state.cache)
-        u = _float(_padded(noise[:, 1:])).clamp(1e-6, 1.0 - 1e-6)
-        u, chances = u.tensor_split([self.network.noise_width], dim=-1)
+        u, chances = self._uniforms(noise)
         before = state.seen
         value, state.means, state.people = self.network.sample(
             hidden, tokens, u, before.last, state.head, state.people, self._stacked
@@ -274,6 +269,11 @@ class TransformerDynamics:
         state.seen = advance_seen(before, value, present, self.network.units, state.done)
         shown = value if measurement is None or self.reveal else torch.where(present > 0, value, torch.nan)
         return self.spec.decode_values(shown[: state.count].double().numpy())
+
+    def _uniforms(self, noise: Floats) -> tuple[Tensor, Tensor]:
+        """Split noise (N, noise_width) into uniforms of values, away from 0 and 1, and of what is measured."""
+        u, chances = _float(_padded(noise[:, 1:])).tensor_split([self.network.noise_width], dim=-1)
+        return u.clamp(1e-6, 1.0 - 1e-6), chances
 
 
 def spread(means: Floats) -> Floats:

@@ -64,6 +64,13 @@ def _mixture_cdf(params: Tensor, z: Tensor) -> Tensor:
     return (log_weight.exp() * torch.sigmoid((z[..., None] - centre) * torch.exp(-log_scale))).sum(-1)
 
 
+def _mixture_log_mass(params: Tensor, z: Tensor, above: bool) -> Tensor:
+    """Log of the mixture's mass (...) below ``z``, or above it: precise far out in the tails."""
+    log_weight, centre, log_scale = _mixture(params)
+    s = (z[..., None] - centre) * torch.exp(-log_scale)
+    return torch.logsumexp(log_weight + F.logsigmoid(-s if above else s), dim=-1)
+
+
 def _mixture_icdf(params: Tensor, u: Tensor) -> Tensor:
     """Invert the mixture's cdf by bisection between its components' own quantiles, which bracket it."""
     log_weight, centre, log_scale = _mixture(params)
@@ -156,10 +163,13 @@ class RelativeHead(ChangeHead):
 
 
 class ZeroInflatedHead(Head):
-    """An atom at zero (-1 on the scale) and a mixture of logistics on the level above it."""
+    """An atom at zero (-1 on the scale) and a mixture of logistics on the level above it.
+
+    As of :class:`ChangeHead`, mass of the mixture beyond the bounds sits on them.
+    """
 
     continuous = True
-    atoms = (-1.0,)
+    atoms = (-1.0, 1.0)
 
     def __init__(self, unit_change: float) -> None:
         """Use ``unit_change`` (on [-1, 1]) as the unit of the mixture."""
@@ -167,13 +177,13 @@ class ZeroInflatedHead(Head):
         self.unit = unit_change
 
     def log_prob(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
-        """Log probability of the atom, or log density above it."""
-        above = value > -1.0
-        density = _mixture_log_density(params[above][..., 1:], value[above] / self.unit) - math.log(self.unit)
-        odds = params[..., 0]
-        log_prob = F.logsigmoid(torch.where(above, odds, -odds))
-        # What is above is rare, and its size the costly part.
-        return log_prob.masked_scatter(above, log_prob[above] + density)
+        """Log probability of the bounds, log density between them."""
+        odds, mixture, z = params[..., 0], params[..., 1:], value / self.unit
+        there, low, high = F.logsigmoid(odds), value <= -1.0, value >= 1.0
+        inside = there + _mixture_log_density(mixture, z) - math.log(self.unit)
+        below = torch.logaddexp(F.logsigmoid(-odds), there + _mixture_log_mass(mixture, z, above=False))
+        beyond = there + _mixture_log_mass(mixture, z, above=True)
+        return torch.where(low, below, torch.where(high, beyond, inside))
 
     def cdf(self, params: Tensor, value: Tensor, last: Tensor) -> Tensor:
         """P(next <= value)."""
@@ -182,13 +192,14 @@ class ZeroInflatedHead(Head):
         return torch.where(value >= 1.0, 1.0, 1.0 - positive + positive * above)
 
     def icdf(self, params: Tensor, u: Tensor, last: Tensor) -> Tensor:
-        """Zero up to the atom's mass, then the mixture's quantile."""
+        """Zero up to the atom's mass, then the mixture's quantile, clipped to the bounds."""
         positive = torch.sigmoid(params[..., 0])
         above = u > 1.0 - positive
         share = ((u - 1.0 + positive) / positive.clamp_min(1e-9)).clamp(1e-7, 1.0 - 1e-7)
         level = self.unit * _mixture_icdf(params[above][..., 1:], share[above])
-        return torch.full_like(u, -1.0).masked_scatter(above, level.clamp(-1.0 + 1e-6, 1.0))
+        return torch.full_like(u, -1.0).masked_scatter(above, level.clamp(-1.0, 1.0))
 
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Probability of a positive value: what the heads can differ most about."""
-        return torch.sigmoid(params[..., 0])
+        nothing = params.new_full(params.shape[:-1], -1.0 / self.unit)
+        return torch.sigmoid(params[..., 0]) * (1.0 - _mixture_cdf(params[..., 1:], nothing))

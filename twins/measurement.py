@@ -1,5 +1,8 @@
 """When is a variable measured: the chance that the next observation holds it, given what is known and done?
 
+What one visit measures comes together: each chance also depends on which of the variables declared before it are
+measured in the same step.
+
 A simulation always draws a whole person. What is measured of it is drawn too, and only that is shown and remembered, as
 in recorded courses: sicker people are measured more often, and a policy that reads a laboratory value has to do
 without it on most days. The chance depends on what was measured before, not on what the value is now; where it does
@@ -20,6 +23,8 @@ from torch.nn import functional as F
 
 from twingym.twins.errors import SpecError
 from twingym.twins.spec import TwinSpec
+
+TOGETHER_GAIN = 30.0  # of what is measured in the same step: often it is all or nothing, and a fit has to get there
 
 
 class Measurement(nn.Module):
@@ -46,20 +51,57 @@ class Measurement(nn.Module):
                 f"({', '.join(recurrent)}), which must be counted at every step. Declare one of them otherwise."
             )
         self.write = nn.Linear(hidden + features, len(self.columns))
+        self.together = nn.Parameter(torch.zeros(len(self.columns), len(self.columns)))
 
-    def forward(self, hidden: Tensor, tokens: Tensor) -> Tensor:
-        """Log odds (..., W) of being measured next, from the trunk's output (..., D_model) and tokens (..., F)."""
-        return self.write(torch.cat([hidden, tokens], dim=-1))  # type: ignore[no-any-return]
+    def forward(self, hidden: Tensor, tokens: Tensor, present: Tensor) -> Tensor:
+        """Log odds of being measured next, given which of the earlier ones are.
+
+        Args:
+            hidden: Trunk output, (..., D_model).
+            tokens: What went into the trunk, (..., F).
+            present: Which variables are measured, (..., D).
+
+        Returns:
+            Shape (..., W).
+        """
+        return self._alone(hidden, tokens) + self._signs(present[..., self.columns]) @ self._weights().T
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, present: Tensor) -> Tensor:
         """Log probability (..., D) of what was measured, ``present`` (..., D); zero for what always is."""
-        odds, here = self(hidden, tokens), present[..., self.columns]
+        odds, here = self(hidden, tokens, present), present[..., self.columns]
         found = torch.zeros_like(present)
         found[..., self.columns] = F.logsigmoid(torch.where(here > 0, odds, -odds))
         return found
 
     def sample(self, hidden: Tensor, tokens: Tensor, u: Tensor) -> Tensor:
         """Draw what is measured, 1 or 0, from uniforms (..., W); returns (..., D)."""
+        alone, weights = self._alone(hidden, tokens), self._weights()
+        flags = torch.zeros_like(alone)  # weights of those to come are zero
+        for w in range(len(self.columns)):
+            chance = torch.sigmoid(alone[..., w] + self._signs(flags) @ weights[w])
+            flags[..., w] = (u[..., w] < chance).to(flags.dtype)
         measured = hidden.new_ones(*hidden.shape[:-1], self.variables)
-        measured[..., self.columns] = (u < torch.sigmoid(self(hidden, tokens))).to(hidden.dtype)
+        measured[..., self.columns] = flags
         return measured
+
+    def ranks(self, hidden: Tensor, tokens: Tensor, present: Tensor, within: Tensor) -> Tensor:
+        """Uniforms (..., W) with which :meth:`sample` would draw ``present`` (..., D): places ``within`` (..., W)."""
+        alone, weights = self._alone(hidden, tokens), self._weights()
+        flags = present[..., self.columns]
+        chance = torch.stack(
+            [torch.sigmoid(alone[..., w] + self._signs(flags) @ weights[w]) for w in range(len(weights))], dim=-1
+        )
+        within = within.clamp(max=1.0 - 1e-6)  # on the edge a flag would fall to the other side
+        return torch.where(flags > 0, within * chance, chance + within * (1.0 - chance))
+
+    def _alone(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Log odds (..., W) before anything is known of the same step."""
+        return self.write(torch.cat([hidden, tokens], dim=-1))  # type: ignore[no-any-return]
+
+    def _weights(self) -> Tensor:
+        """How measured variables change the log odds of later ones, strictly lower triangular, (W, W)."""
+        return TOGETHER_GAIN * self.together.tril(-1)
+
+    @staticmethod
+    def _signs(flags: Tensor) -> Tensor:
+        return 2.0 * flags - 1.0

@@ -17,7 +17,7 @@ from twingym.twins.recalibrated_head import RecalibratedHead
 from twingym.twins.recurrent import Counted, RecurrentEvents
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.seen import Seen
-from twingym.twins.spec import TwinSpec
+from twingym.twins.spec import VALUE_GAIN, TwinSpec
 from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.tokens import TokenLayout
 from twingym.twins.transformer_config import TransformerConfig
@@ -46,6 +46,7 @@ class TwinNetwork(nn.Module):
         self.layout = TokenLayout(spec)
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
         self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
+        self.intermittent = [k for k, v in enumerate(spec.modelled) if v.intermittent]
         self.events = None
         if self.recurrent:
             counts, sums = ([spec.modelled[k] for k in columns] for columns in (self.recurrent, self.amounts))
@@ -56,12 +57,14 @@ class TwinNetwork(nn.Module):
         # Effects, on activity and on each amount, stand behind the parameters of these variables.
         self._affected, acting = self.recurrent[:1] + self.amounts, self.layout.acting
         widths = tuple((d.width if d else 0) + acting * (k in self._affected) for k, d in enumerate(self.distributions))
-        earlier = tuple(int(self._told(torch.zeros(1, k), k).shape[-1]) for k in range(len(widths)))
+        never = torch.zeros(1, len(widths))
+        earlier = tuple(int(self._told(never[:, :k], k, never).shape[-1]) for k in range(len(widths)))
         self.trunk = backbone(config.backbone)(config, self.layout.width, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts (a rate times an effect) or amounts
-        # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much.
+        # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much. So are
+        # values of one visit, which tell of each other at once.
         self.wide = None
-        if self.layout.counted or spec.amounts:
+        if self.layout.counted or spec.amounts or self.intermittent:
             start = OWN_LINEAR_START * config.prior_gain if config.own_linear else 0.0
             paths = config.ensemble if config.own_linear else 1
             self.wide, self._widths = _linear_from(start, self.layout.width, paths * sum(widths)), list(widths)
@@ -69,7 +72,7 @@ class TwinNetwork(nn.Module):
                 _linear_from(start, told, paths * width) for told, width in zip(earlier[1:], widths[1:], strict=True)
             )
         self.measurement = None
-        if any(v.intermittent for v in spec.modelled):
+        if self.intermittent:
             self.measurement = Measurement(spec, config.width, self.layout.width)
         self.doubt: DoubtHead | None = None  # taught after the fit, if at all
         self.register_buffer("units", torch.tensor(spec.change_units), persistent=False)
@@ -101,15 +104,23 @@ class TwinNetwork(nn.Module):
         """Fuse what was seen, done and taken in during one step into one token each; see :class:`TokenLayout`."""
         return self.layout.join(seen, actions, inputs, traits)
 
-    def _told(self, drawn: Tensor, k: int) -> Tensor:
+    def _told(self, drawn: Tensor, k: int, last: Tensor | None = None) -> Tensor:
         """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
 
         One purchase instead of none is a small step on the scale, and matters most. Effects on recurrent counts and
-        their amounts are what they are before anything was drawn.
+        their amounts are what they are before anything was drawn. Where values may be missing (NaN), it is told which
+        are there, for a record has gaps and a simulation draws all, and beside each the value of variable k itself that
+        was ``last`` known, (..., D): what changes from there depends on it in another way than beside a gap.
         """
         if k in self.recurrent + self.amounts:
             return drawn[..., :0]
-        parts = [drawn, *self.layout.categories(drawn)]
+        parts = [drawn]
+        if self.intermittent:
+            assert last is not None
+            there = torch.isfinite(drawn[..., [j for j in self.intermittent if j < k]]).to(drawn.dtype)
+            drawn, own = drawn.nan_to_num(), last[..., k, None].nan_to_num()
+            parts = [VALUE_GAIN * drawn, VALUE_GAIN * own * there, there]
+        parts += self.layout.categories(drawn)
         for j in self.layout.counted:
             if j < k:
                 value = drawn[..., j, None]
@@ -118,6 +129,10 @@ class TwinNetwork(nn.Module):
                     most = self.spec.modelled[j].level_count - 1
                     parts.append(torch.log1p(0.5 * (value + 1.0) * most))
         return torch.cat(parts, dim=-1)
+
+    def recorded(self, value: Tensor, present: Tensor) -> Tensor:
+        """Values (..., D) as later ones are told of them: NaN where not ``present``, if that may be."""
+        return torch.where(present > 0, value, torch.nan) if self.intermittent else value
 
     def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """What parameters of each variable get from the token (..., F) itself; () for nothing.
@@ -140,26 +155,29 @@ class TwinNetwork(nn.Module):
     def _of_head(self, shared: Tensor | float, m: int) -> Tensor | float:
         return shared[m] if self.config.own_linear and isinstance(shared, Tensor) else shared
 
-    def params_of(self, m: int, hidden: Tensor, tokens: Tensor) -> Callable[[int, Tensor], Tensor]:
+    def params_of(self, m: int, hidden: Tensor, tokens: Tensor, last: Tensor) -> Callable[[int, Tensor], Tensor]:
         """Return what head m says: from a variable's number k, and what was drawn before it, (..., k), to (..., P).
+
+        Of records, what was drawn is what :meth:`recorded` returns.
 
         Args:
             m: Which of the ensemble.
             hidden: Trunk output, (..., D_model).
             tokens: What went into the trunk, (..., F).
+            last: Values before, NaN where there were none, (..., D).
         """
         head, linear = self.trunk.heads[m], self._linear(tokens)
         z = head.block(hidden)  # type: ignore[operator]
 
         def params(k: int, drawn: Tensor) -> Tensor:
-            told = self._told(drawn, k)
+            told = self._told(drawn, k, last)
             shared = self._of_head(self._shared(k, linear, told), m)
             return head.params(z, k, told) + shared  # type: ignore[operator,no-any-return]
 
         return params
 
     def _params_of_all(
-        self, hidden: Tensor, tokens: Tensor, heads: StackedHeads | None
+        self, hidden: Tensor, tokens: Tensor, last: Tensor, heads: StackedHeads | None
     ) -> Callable[[int, Tensor], Tensor]:
         """Return what :meth:`params_of` does of every head at once, (M, B, P); ``heads`` are stacked now if None."""
         heads = heads or StackedHeads(self.trunk.heads)
@@ -167,7 +185,7 @@ class TwinNetwork(nn.Module):
         active = heads.active(features)
 
         def params(k: int, drawn: Tensor) -> Tensor:
-            told = self._told(drawn, k)
+            told = self._told(drawn, k, last)
             return heads.params(features, k, told, active) + self._shared(k, linear, told)
 
         return params
@@ -185,7 +203,8 @@ class TwinNetwork(nn.Module):
         Returns:
             Shape (M, ..., D), zero where nothing was observed.
         """
-        told = [self._told(target[..., :k], k) for k in range(len(self.distributions))]
+        known = self.recorded(target, present)
+        told = [self._told(known[..., :k], k, last) for k in range(len(self.distributions))]
         linear = self._linear(tokens)
         shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
         per_head, effects = [], []
@@ -279,7 +298,7 @@ class TwinNetwork(nn.Module):
             Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
             people after the step.
         """
-        params = self._params_of_all(hidden, tokens, heads)
+        params = self._params_of_all(hidden, tokens, last, heads)
         rows = torch.arange(len(bound), device=bound.device)
         drawn, expected = hidden.new_zeros(len(bound), 0), []
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
@@ -315,27 +334,33 @@ class TwinNetwork(nn.Module):
         hidden: Tensor,
         tokens: Tensor,
         value: Tensor,
+        present: Tensor,
         within: Tensor,
         last: Tensor,
         bound: Tensor,
         heads: StackedHeads | None = None,
     ) -> Tensor:
-        """Where values (B, D) on [-1, 1] stand in the distributions that :meth:`sample` would draw from, (B, D).
+        """Uniforms (B, D) with which :meth:`sample` would draw values (B, D) on [-1, 1].
 
-        Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D).
+        Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D). One
+        that is not ``present``, (B, D), is drawn with that uniform, and later ones are ranked given what was drawn.
         """
-        params = self._params_of_all(hidden, tokens, heads)
+        params = self._params_of_all(hidden, tokens, last, heads)
         rows, places = torch.arange(len(bound), device=bound.device), []
+        value = value.clone()
         for k, distribution in enumerate(self.distributions):
             assert distribution is not None
-            say, now = params(k, value[:, :k])[bound, rows][..., : distribution.width], value[:, k]
+            say, there = params(k, value[:, :k])[bound, rows][..., : distribution.width], present[:, k] > 0
+            drawn = distribution.icdf(say, within[:, k], last[:, k])
+            now = value[:, k] = torch.where(there, value[:, k], drawn)
             upto = distribution.cdf(say, now, last[:, k])
             levels = self.spec.modelled[k].level_count
             below = distribution.cdf(say, now - (2.0 / (levels - 1) if levels else JUST_BELOW), last[:, k])
             below = torch.where(now <= -1.0, torch.zeros_like(below), below)
             # Levels have a probability of their own; of continuous values only the bounds do.
             massive = (now.abs() >= 1.0) | (levels > 0)
-            places.append(torch.where(massive, below + within[:, k] * (upto - below), upto))
+            place = torch.where(massive, below + within[:, k] * (upto - below), upto)
+            places.append(torch.where(there, place, within[:, k]))
         return torch.stack(places, dim=-1)
 
 

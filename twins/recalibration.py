@@ -88,13 +88,14 @@ def pit(network: TwinNetwork, data: Dataset, seed: int = 0) -> dict[str, Floats]
         batch = crop(data, rows, torch.zeros_like(rows), data.target.shape[1])
         tokens = network.tokens(batch.seen, batch.actions, batch.inputs, batch.traits)
         hidden = network.trunk(tokens)
+        target = network.recorded(batch.target, batch.present)
         for m in range(len(network.trunk.heads)):
-            params = network.params_of(m, hidden, tokens)
+            params = network.params_of(m, hidden, tokens, batch.seen.last)
             for k in _columns(network):
                 there = batch.present[..., k] > 0
                 head = network.distributions[k]
                 assert head is not None
-                say = params(k, batch.target[..., :k])[there][..., : head.width]
+                say = params(k, target[..., :k])[there][..., : head.width]
                 values, last = batch.target[..., k][there], batch.seen.last[..., k][there]
                 found[network.spec.modelled[k].name].append(_pit(head, say, values, last, random))
     return {name: torch.cat(parts).double().numpy() for name, parts in found.items()}

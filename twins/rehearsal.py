@@ -25,7 +25,7 @@ PATHS = 2  # the fewest that an energy score can be estimated from
 
 
 def check_rehearsable(network: TwinNetwork, steps: int, tokens: int) -> None:
-    """Refuse variables that no gradient passes or whose counts tokens sum up, and segments that are too short.
+    """Refuse variables whose counts tokens sum up, people of whom nothing is scored, and segments that are too short.
 
     Raises:
         SpecError: If paths of ``steps`` cannot be drawn within segments of ``tokens``.
@@ -33,8 +33,14 @@ def check_rehearsable(network: TwinNetwork, steps: int, tokens: int) -> None:
     counted = [network.spec.modelled[k].name for k in network.layout.counted]
     if counted:
         raise SpecError(
-            f"energy_weight: {', '.join(counted)} are counts or amounts that are often zero; paths are rehearsed where "
-            "all variables are continuous, binary or categorical. Set energy_weight to 0."
+            f"energy_weight: {', '.join(counted)} are counts or amounts that are often zero, which tokens sum up and "
+            "rehearsed paths do not. Set energy_weight to 0."
+        )
+    if not any(v.kind == "continuous" for v in network.spec.modelled):
+        modelled = ", ".join(v.name for v in network.spec.modelled)
+        raise SpecError(
+            f"energy_weight: none of {modelled} is continuous; paths draw binary and categorical variables too, "
+            "but pass over them in the score, and no other is left. Set energy_weight to 0."
         )
     if network.measurement is not None:
         names = [network.spec.modelled[k].name for k in network.measurement.columns]
@@ -108,7 +114,7 @@ def path(network: TwinNetwork, batch: Dataset, first: int, head: int, u: Tensor)
 
 def _draw(network: TwinNetwork, hidden: Tensor, token: Tensor, last: Tensor, head: int, u: Tensor) -> Tensor:
     """Draw the next values (B, D) from one head, with gradients; uniforms (B, D)."""
-    drawn, params = hidden.new_zeros(len(hidden), 0), network.params_of(head, hidden, token)
+    drawn, params = hidden.new_zeros(len(hidden), 0), network.params_of(head, hidden, token, last)
     for k, distribution in enumerate(network.distributions):
         assert distribution is not None
         value = reparameterised(distribution, params(k, drawn), u[:, k], last[:, k])

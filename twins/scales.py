@@ -45,14 +45,16 @@ class Scale:
         return np.asarray(np.log(share / (1.0 - share)) / self._logit_span)
 
     def from_unit(self, unit: Floats) -> Floats:
-        """Map [-1, 1], any shape, to physical amounts within the bounds."""
+        """Map [-1, 1], any shape, to physical amounts within the bounds, -1 and 1 to the bounds themselves."""
         y = np.clip(unit, -1.0, 1.0)
         if self.kind == "linear":
             return np.asarray(self.low + 0.5 * (y + 1.0) * (self.high - self.low))
         if self.kind == "log":
             return np.asarray(self.low + self.knee * np.expm1(0.5 * (y + 1.0) * self.log_span))
         share = 1.0 / (1.0 + np.exp(-y * self._logit_span))
-        return np.asarray(self.low + share * (self.high - self.low))
+        amount = self.low + share * (self.high - self.low)
+        at_end = np.abs(y) > 1.0 - 1e-9  # the margin stands for the bound: from there on all are alike
+        return np.where(at_end, np.where(y > 0.0, self.high, self.low), amount)
 
     @property
     def log_span(self) -> float:
