@@ -240,3 +240,17 @@ def test_measured_as_often_in_everybody_and_as_much_as_was_recorded(scenario):
     np.testing.assert_allclose(of_mine, rates, atol=0.035)
     np.testing.assert_allclose(my_means, means, atol=0.15)
     assert my_spread == pytest.approx(spread, rel=0.07)
+
+
+def test_whether_somebody_dies_is_not_told_by_whether_there_was_a_visit(scenario):
+    """In a record nobody has a visit in the step of their death; in a simulation everybody has every value."""
+    died = Variable("died", kind="event")
+    network = TwinNetwork.untrained(replace(scenario.twin_spec(), variables=(*scenario.variables, died)), SMALL)
+    k = len(network.distributions) - 1
+    assert network.spec.modelled[k].kind == "event"
+    assert network.intermittent
+    values, last = torch.zeros(2, k), torch.zeros(2, k + 1)
+    values[0, network.intermittent] = torch.nan  # a gap
+    values[1, network.intermittent] = 0.7
+    told = network._told(values, k, last)
+    torch.testing.assert_close(told[0], told[1])
