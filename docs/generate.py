@@ -212,12 +212,12 @@ def doubt_table(table: pd.DataFrame) -> str:
 
 
 def alike(cells: pd.DataFrame) -> list[str]:
-    """Say where seeds end with the same return to the last digit, which agents that learned something never do."""
-    found = []
-    for (env, doubt), returns in cells.groupby(["env", "doubt"], sort=False)["return"]:
-        most = int(returns.value_counts().iloc[0])
+    """Say where seeds end as one policy, the same to the last digit by every measure: they learned to do nothing."""
+    measures, found = ["return", "return_on_twin", "disagreement"], []
+    for (env, doubt), rows in cells.groupby(["env", "doubt"], sort=False):
+        most = int(rows.value_counts(measures).iloc[0])
         if most > 1:
-            found.append(f"{most} of {len(returns)} seeds under {doubt} on {env}")
+            found.append(f"{most} of {len(rows)} seeds under {doubt} on {env}")
     return [f"As one and the same policy end {' and '.join(found)}: they learned to do nothing."] if found else []
 
 
