@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scipy.stats import kendalltau
+
 from twingym.evaluation.cards.markdown import bounded, markdown_table
 
 PLOT = "card.png"
@@ -226,10 +228,12 @@ def _worst(coverage: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[str, 
 def _policies(block: Block) -> list[str]:
     """Values of policies under both."""
     rows = [(name, *(f"{value:.4g}" for value in numbers)) for name, numbers in block["values"].items()]
+    mine, theirs, _ = zip(*block["values"].values(), strict=True)
+    every = kendalltau(mine, theirs).statistic
     return [
         f"Would it choose the same policy? Kendall's tau {block['tau']:.2g} over {block['pairs']} pairs that the judge "
-        f"tells apart, {block['close_pairs']} of them close; who follows the twin model loses {block['regret']:.1%} of "
-        "the range.",
+        f"tells apart, {block['close_pairs']} of them close ({every:.2g} over all pairs, also those that differ by "
+        f"chance); who follows the twin model loses {block['regret']:.1%} of the range.",
         markdown_table(("policy", "twin model", "judge", "standard error"), rows),
     ]
 
