@@ -78,8 +78,7 @@ class Measurement(nn.Module):
         alone, weights = self._alone(hidden, tokens), self._weights()
         flags = torch.zeros_like(alone)  # weights of those to come are zero
         for w in range(len(self.columns)):
-            chance = torch.sigmoid(alone[..., w] + self._signs(flags) @ weights[w])
-            flags[..., w] = (u[..., w] < chance).to(flags.dtype)
+            flags[..., w] = (u[..., w] < self._chance(w, alone, flags, weights)).to(flags.dtype)
         measured = hidden.new_ones(*hidden.shape[:-1], self.variables)
         measured[..., self.columns] = flags
         return measured
@@ -88,9 +87,7 @@ class Measurement(nn.Module):
         """Uniforms (..., W) with which :meth:`sample` would draw ``present`` (..., D): places ``within`` (..., W)."""
         alone, weights = self._alone(hidden, tokens), self._weights()
         flags = present[..., self.columns]
-        chance = torch.stack(
-            [torch.sigmoid(alone[..., w] + self._signs(flags) @ weights[w]) for w in range(len(weights))], dim=-1
-        )
+        chance = torch.stack([self._chance(w, alone, flags, weights) for w in range(len(weights))], dim=-1)
         within = within.clamp(max=1.0 - 1e-6)  # on the edge a flag would fall to the other side
         return torch.where(flags > 0, within * chance, chance + within * (1.0 - chance))
 
@@ -101,6 +98,10 @@ class Measurement(nn.Module):
     def _weights(self) -> Tensor:
         """How measured variables change the log odds of later ones, strictly lower triangular, (W, W)."""
         return TOGETHER_GAIN * self.together.tril(-1)
+
+    def _chance(self, w: int, alone: Tensor, flags: Tensor, weights: Tensor) -> Tensor:
+        """Chance (...) that the w-th is measured, given the flags (..., W) before it; what is drawn and ranked by."""
+        return torch.sigmoid(alone[..., w] + self._signs(flags) @ weights[w])
 
     @staticmethod
     def _signs(flags: Tensor) -> Tensor:

@@ -120,7 +120,8 @@ class TwinNetwork(nn.Module):
             seldom = [j for j in self.intermittent if j < k]
             if self.spec.modelled[k].kind == "event":
                 # Nobody has a visit in the step of their death: that gaps go with it is no cause of it.
-                drawn = drawn.index_fill(-1, torch.tensor(seldom, dtype=torch.int64, device=drawn.device), torch.nan)
+                drawn = drawn.clone()
+                drawn[..., seldom] = torch.nan
             there = torch.isfinite(drawn[..., seldom]).to(drawn.dtype)
             drawn, own = drawn.nan_to_num(), last[..., k, None].nan_to_num()
             parts = [VALUE_GAIN * drawn, VALUE_GAIN * own * there, there]
