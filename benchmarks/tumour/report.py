@@ -69,9 +69,12 @@ def page(cells: pd.DataFrame) -> str:
             ABLATED.format(seeds=seeds),
             ahead(ablated, list(ablated["model"].unique())),
         ]
-    parts += ["## Cost", cost(cells)]
+    parts += ["## Cost", COSTING, cost(cells)]
     return "\n\n".join(parts) + "\n"
 
+
+COSTING = """Means and ranges over all fits on a CPU. Some fits had a core to themselves, others shared it with another
+fit, whence most of the range: one model's work is the same whatever the seed, unless it stops early."""
 
 INTRODUCTION = """# The tumour benchmark
 
@@ -214,10 +217,11 @@ def cells_mean(cells: pd.DataFrame, model: str, kind: str, tau: int, gamma: floa
 def cost(cells: pd.DataFrame) -> str:
     """Return how large the models are and how long their fits take."""
     fitted = cells.dropna(subset=["fit_seconds"]).drop_duplicates(["form", "gamma", "seed", "model"])
-    rows = [
-        (LABELS.get(str(model), str(model)), f"{group['parameters'].mean():,.0f}", f"{group['fit_seconds'].mean():.0f}")
-        for model, group in fitted.groupby("model", sort=False)
-    ]
+    rows = []
+    for model, group in fitted.groupby("model", sort=False):
+        took = group["fit_seconds"]
+        seconds = f"{took.mean():.0f} ({took.min():.0f} to {took.max():.0f})"
+        rows.append((LABELS.get(str(model), str(model)), f"{group['parameters'].mean():,.0f}", seconds))
     return markdown_table(("model", "parameters", "CPU seconds of a fit, one thread"), rows)
 
 
