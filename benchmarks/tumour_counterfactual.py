@@ -35,7 +35,7 @@ from twingym.twins import TwinModel
 from twingym.twins.model import WEIGHTS, write_atomically
 
 SEEDS = (10, 101, 1010, 10101, 101010)
-BASELINE_EPOCHS = 30  # in less than five CPU minutes on a core of its own
+BASELINE_EPOCHS = 30  # about five CPU minutes: see Cost in docs/tumour.md
 
 
 @dataclass

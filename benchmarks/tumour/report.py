@@ -73,9 +73,6 @@ def page(cells: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-COSTING = """Means and ranges over all fits on a CPU. Some fits had a core to themselves, others shared it with another
-fit, whence most of the range: one model's work is the same whatever the seed, unless it stops early."""
-
 INTRODUCTION = """# The tumour benchmark
 
 <!-- written by python -m benchmarks.tumour.report -->
@@ -106,6 +103,9 @@ first day; answers are possible volumes. Seeds {seeds}."""
 ABLATED = """Gamma 4, original form, seeds {seeds}. The *absolute head* predicts changes in cm3; *learned positions*
 give every day a place of its own; *no late starts* shows every course from its first day only; the *multi-step
 score* adds the energy score of sampled paths of five days to the likelihood; *one head* is no ensemble."""
+
+COSTING = """Means and ranges over all fits on a CPU. Other work ran beside some of them, on the same core too, which
+makes the same fit take longer; twin models also stop when they no longer improve."""
 
 
 def seeds_of(cells: pd.DataFrame, model: str, kind: str, tau: int, gamma: float, column: str = "rmse") -> pd.Series:
@@ -165,7 +165,14 @@ def _spread(mean: float | None, sd: float | None) -> str:
 def _ratio(cells: pd.DataFrame, other: str, kind: str, tau: int, gamma: float, column: str = "rmse") -> str:
     ours, theirs = (seeds_of(cells, model, kind, tau, gamma, column) for model in ("twin", other))
     ratios = (ours / theirs).dropna()
-    return f"{ratios.mean():.2f} ({ratios.min():.2f} to {ratios.max():.2f})" if len(ratios) else ""
+    return _with_range(ratios, digits=2)
+
+
+def _with_range(values: pd.Series, digits: int) -> str:
+    if values.empty:
+        return ""
+    mean, least, most = (f"{value:.{digits}f}" for value in (values.mean(), values.min(), values.max()))
+    return f"{mean} ({least} to {most})"
 
 
 def quality(cells: pd.DataFrame) -> str:
@@ -217,11 +224,14 @@ def cells_mean(cells: pd.DataFrame, model: str, kind: str, tau: int, gamma: floa
 def cost(cells: pd.DataFrame) -> str:
     """Return how large the models are and how long their fits take."""
     fitted = cells.dropna(subset=["fit_seconds"]).drop_duplicates(["form", "gamma", "seed", "model"])
-    rows = []
-    for model, group in fitted.groupby("model", sort=False):
-        took = group["fit_seconds"]
-        seconds = f"{took.mean():.0f} ({took.min():.0f} to {took.max():.0f})"
-        rows.append((LABELS.get(str(model), str(model)), f"{group['parameters'].mean():,.0f}", seconds))
+    rows = [
+        (
+            LABELS.get(str(model), str(model)),
+            f"{group['parameters'].mean():,.0f}",
+            _with_range(group["fit_seconds"], digits=0),
+        )
+        for model, group in fitted.groupby("model", sort=False)
+    ]
     return markdown_table(("model", "parameters", "CPU seconds of a fit, one thread"), rows)
 
 
