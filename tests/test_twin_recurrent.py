@@ -88,8 +88,8 @@ def test_habits_bring_about_what_the_likelihood_says(events, middle, who):
     for u in numbers:
         occasion = Occasion(events, people, effect[crowd], traits[crowd])
         occasion.settle(head, u[:, 4:])
-        drawn += [occasion.count(c, head, u[:, c], u[:, 2 + c])[0] for c in range(len(MOST))]
-        people = occasion.after()
+        drawn += [occasion.count(c, head, u[:, c], u[:, 2 + c]) for c in range(len(MOST))]
+        people, _ = occasion.after()
         drawn.append(people.habits.there)
     bought, visited, there, bought_again, *_ = torch.stack(drawn).numpy()
 
@@ -146,12 +146,14 @@ def test_sums_over_types_say_what_the_whole_of_bayes_rule_does(events, middle, d
     for step in range(6):
         now = effect * (draw(PEOPLE, 1, 1) > 0.0) + 4.0 * (step == 3)
         quick, whole = QuickTally(events, belief, shares, now, traits), Tally(events, belief, now, traits)
+        expected = []
         for c in range(len(MOST)):
-            np.testing.assert_allclose(quick.mean(c), whole.mean(c), rtol=1e-6)
+            expected.append(whole.mean(c).T)
             count = torch.poisson(0.3 * draw(PEOPLE).abs()) * (step != 3)
             quick.add(count)
             whole.add(c, count, column(1))
-        (after, shares), wanted = quick.after(), whole.after()
+        (after, shares, means), wanted = quick.after(), whole.after()
+        np.testing.assert_allclose(means, torch.stack(expected), rtol=1e-6)
         for name in ("counted", "exposure", "odds"):
             np.testing.assert_allclose(getattr(after, name), getattr(wanted, name), rtol=1e-6, atol=1e-9)
         share = shares / shares.sum(-1, keepdim=True)

@@ -305,7 +305,7 @@ class TwinNetwork(nn.Module):
         """
         params = self._params_of_all(hidden, tokens, last, heads)
         rows = torch.arange(len(bound), device=bound.device)
-        drawn, expected = hidden.new_zeros(len(bound), 0), []
+        drawn, expected = hidden.new_zeros(len(bound), 0), {}
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
@@ -320,19 +320,20 @@ class TwinNetwork(nn.Module):
                 c = self._paid_for[a]
                 count = self._round(drawn[:, self.recurrent[c]], occasion.events.most[c])
                 value, means = occasion.amount(count, a, bound, u[:, k])
-                means = means / self.spec.modelled[k].unit_change
+                expected[k] = means / self.spec.modelled[k].unit_change
             elif occasion is not None and k in self.recurrent and not born:
                 c = self.recurrent.index(k)
-                count, means = occasion.count(c, bound, u[:, k], stopping[:, c])
-                value = 2.0 * count / occasion.events.most[c] - 1.0
+                value = 2.0 * occasion.count(c, bound, u[:, k], stopping[:, c]) / occasion.events.most[c] - 1.0
             else:
                 assert distribution is not None
                 say = params(k, drawn)[..., : distribution.width]
-                means = distribution.mean(say, last[:, k])  # (M, B)
+                expected[k] = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
-            expected.append(means)
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
-        return drawn, torch.stack(expected, dim=-1), occasion.after() if occasion else people
+        if occasion is not None:
+            people, counts = occasion.after()
+            expected |= dict(zip(self.recurrent, counts, strict=False))  # none at birth
+        return drawn, torch.stack([expected[k] for k in range(len(expected))], dim=-1), people
 
     def ranks(
         self,

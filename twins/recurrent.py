@@ -177,13 +177,9 @@ class RecurrentEvents(nn.Module):
         some = (count > 0).expand(effect.shape).nonzero(as_tuple=True)  # S of them
         if len(some[0]) == 0:
             return Told(mean, some, mean[some], mean[some])
-        first, second = (p.expand(effect.shape)[some] for p in self.log_leaving[:, c].exp().unbind(-1))  # (S,) each
         n, before = count.expand(effect.shape)[some], counted.expand(effect.shape)[some]
+        staying, leaving = endings(self.log_leaving[some[-1], c], before, n)
         log_mean, few = log_rate[some[-1]] + effect[some][:, None], mean[some]  # (S, J)
-        both = first + second + before
-        left = torch.lgamma(both) - torch.lgamma(second + before) - torch.lgamma(both + n)
-        staying = left + torch.lgamma(second + before + n)  # (S,) log chance of staying after each of n
-        leaving = left + torch.lgamma(second + before + n - 1.0) + first.log()  # of leaving after the n-th
         stay = n[:, None] * log_mean - few - torch.lgamma(n + 1.0)[:, None] + staying[:, None]
         last = chance_of_more(n, few).clamp_min(1e-37).log() + leaving[:, None]
         return Told(mean, some, torch.logaddexp(stay, last), stay)
@@ -270,13 +266,27 @@ class Tally:
         return Belief(before.counted + self._counts, before.exposure + exposure, odds, before.purse)
 
 
+def endings(log_leaving: Tensor, before: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+    """Log chances (...) of staying after each of n events, and of leaving after the n-th but no earlier one.
+
+    Args:
+        log_leaving: What the chance that an event is the last is distributed by, log (..., 2).
+        before: Events so far, (...).
+        n: Events of the step, (...).
+    """
+    first, second = log_leaving.exp().unbind(-1)
+    both, second = first + second + before, second + before
+    left = torch.lgamma(both) - torch.lgamma(second) - torch.lgamma(both + n)
+    return left + torch.lgamma(second + n), left + torch.lgamma(second + n - 1.0) + first.log()
+
+
 def chance_of_more(n: Tensor, mean: Tensor) -> Tensor:
-    """Chance of at least ``n`` (S,) events where they are Poisson of ``mean`` (S, J)."""
+    """Chance of at least ``n`` (S,) events where they are Poisson of ``mean`` (..., S, J)."""
     chance, several = -torch.expm1(-mean), (n > 1.0).nonzero()[:, 0]  # of one, which is what there mostly is
     if len(several) == 0:
         return chance
-    some = mean[several]
-    return chance.index_copy(0, several, torch.special.gammainc(n[several, None].expand_as(some), some))
+    some = mean[..., several, :]
+    return chance.index_copy(-2, several, torch.special.gammainc(n[several, None].expand_as(some), some))
 
 
 def _summed(mass: Tensor) -> tuple[Tensor, Tensor]:

@@ -111,12 +111,12 @@ class Occasion:
         fresh = Habits(self.events.log_rates()[own, :, kind], leaving, (u[:, 0] >= gone).to(u.dtype), size)
         self.habits = Habits.join([self.habits, fresh], lambda both: both[0].index_copy(0, rows, both[1]))
 
-    def count(self, c: int, head: Tensor, u: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw counts (B,) of kind c, and return the means (M, B) of all heads too.
+    def count(self, c: int, head: Tensor, u: Tensor, last: Tensor) -> Tensor:
+        """Draw counts (B,) of kind c.
 
         Of the uniforms, (B,) each, u is for how many there are and ``last`` for who leaves.
         """
-        rows, mean = torch.arange(len(head)), self.tally.mean(c)
+        rows = torch.arange(len(head))
         rate = torch.exp(self.habits.log_rate[:, c] + self.effect[rows, head, c]) * self.habits.there
         count = poisson(rate, u, self.events.most[c])
         some = count.nonzero()[:, 0]
@@ -125,7 +125,7 @@ class Occasion:
         self._left[some] = torch.maximum(self._left[some], (stop <= count[some]).to(u.dtype))
         count = count.index_copy(0, some, torch.minimum(count[some], stop))
         self.tally.add(count)
-        return count, mean.T
+        return count
 
     def amount(self, events: Tensor, a: int, head: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Draw what ``events`` (B,) come to, kind a, at uniforms (B,).
@@ -141,15 +141,15 @@ class Occasion:
         self._values.append(value)
         return value, typical.T
 
-    def after(self) -> Regulars:
-        """Return the people once all counts and amounts are drawn."""
+    def after(self) -> tuple[Regulars, Tensor]:
+        """Return the people once all counts and amounts are drawn, and the counts each head expected, (C, M, B)."""
         people, there = self.people, self.habits.there * (1.0 - self._left)
-        belief, shares = self.tally.after()
+        belief, shares, expected = self.tally.after()
         if self._paid:
             paid, value = torch.stack(self._paid, dim=-1), torch.stack(self._values, dim=-1)
             belief = replace(belief, purse=self.events.amounts.take_in(belief.purse, self._on_amounts, paid, value))
         habits = replace(self.habits, there=there)
-        return Regulars(belief, people.belief, self.effect, habits, torch.zeros_like(people.stale), shares)
+        return Regulars(belief, people.belief, self.effect, habits, torch.zeros_like(people.stale), shares), expected
 
 
 def poisson(mean: Tensor, u: Tensor, most: int) -> Tensor:
