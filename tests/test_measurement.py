@@ -196,9 +196,9 @@ def test_a_value_that_was_not_measured_tells_that_and_nothing_else():
     torch.testing.assert_close(of_y(changed, missing), of_y(batch.target, missing), atol=0.0, rtol=0.0)
     assert (of_y(changed, missing) - of_y(as_zero, batch.present)).abs().min() > 1e-6
     # A simulation knows what it drew: it tells of x as a record does that has it.
-    told, last = network._told(batch.target[..., :1], 1, batch.seen.last), batch.seen.last
+    told, last = network.told(batch.target[..., :1], 1, batch.seen.last), batch.seen.last
     recorded = network.recorded(batch.target, batch.present)
-    torch.testing.assert_close(told, network._told(recorded[..., :1], 1, last))
+    torch.testing.assert_close(told, network.told(recorded[..., :1], 1, last))
     assert (told[..., -1] == 1.0).all()
 
 
@@ -252,5 +252,5 @@ def test_whether_somebody_dies_is_not_told_by_whether_there_was_a_visit(scenario
     values, last = torch.zeros(2, k), torch.zeros(2, k + 1)
     values[0, network.intermittent] = torch.nan  # a gap
     values[1, network.intermittent] = 0.7
-    told = network._told(values, k, last)
+    told = network.told(values, k, last)
     torch.testing.assert_close(told[0], told[1])

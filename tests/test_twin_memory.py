@@ -112,11 +112,11 @@ def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(sce
 def test_a_variable_is_told_whether_and_how_much_was_counted_before_it(scenario):
     network = TwinNetwork.untrained(scenario.twin_spec(), SMALL)
     most = scenario.variables[0].high
-    told = network._told(torch.tensor([[-1.0, -1.0], [2.0 / most - 1.0, 0.25]]), 2)
+    told = network.told(torch.tensor([[-1.0, -1.0], [2.0 / most - 1.0, 0.25]]), 2)
     some = [2.0 / most - 1.0, 0.25, 1.0, float(np.log(2.0)), 1.0]
     assert torch.allclose(told, torch.tensor([[-1.0, -1.0, 0.0, 0.0, 0.0], some]))
-    assert network._told(told[:, :0], 0).shape == (2, 0)
-    assert network._told(told[:, :3], 3).shape == (2, 0)  # what is counted says nothing about effects
+    assert network.told(told[:, :0], 0).shape == (2, 0)
+    assert network.told(told[:, :3], 3).shape == (2, 0)  # what is counted says nothing about effects
 
 
 def test_a_missing_value_neither_counts_nor_ends_a_wait():

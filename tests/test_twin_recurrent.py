@@ -11,6 +11,7 @@ from twingym.evaluation.fidelity.replay import bring, record, step_noise
 from twingym.scenarios import get
 from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people
+from twingym.twins.every_head import EveryHead
 from twingym.twins.network import TwinNetwork
 from twingym.twins.quick_tally import QuickTally
 from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
@@ -232,8 +233,8 @@ def test_only_treatment_moves_a_rate_and_only_in_its_step(scenario):
     network = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
     data = dataset(record(scenario, people("train", 9), 4, 40, scenario.fidelity).courses, scenario.twin_spec())
     tokens = network.tokens(data.seen, data.actions, data.inputs, data.traits[:, None])
-    params = torch.randn(9, 41, network._widths[0], generator=torch.Generator().manual_seed(0))
-    effect, treated = network._effect(params, tokens), data.actions[..., 1:].any(-1)
+    each = torch.randn(9, 41, network.layout.acting, generator=torch.Generator().manual_seed(0))
+    effect, treated = network.effect(each, network.layout.done(tokens)), data.actions[..., 1:].any(-1)
     assert treated.any()
     assert ((effect != 0.0) == treated).all()
 
@@ -305,3 +306,23 @@ def test_restarting_one_person_leaves_the_habits_of_others(scenario, busy):
     others = np.setdiff1d(np.arange(12), rows)
     assert torch.equal(state.people.habits.log_rate[others], before.log_rate[others])
     assert not state.people.stale.any()
+
+
+@torch.inference_mode()
+def test_all_heads_at_once_say_of_treatment_what_they_say_one_by_one(scenario):
+    """Also where activity and amounts are affected, and heads have linear paths of their own."""
+    for own_linear in (False, True):
+        network = TwinNetwork.untrained(scenario.twin_spec(), replace(SMALL, own_linear=own_linear)).eval()
+        torch.nn.init.normal_(network.wide.weight, std=0.2, generator=torch.Generator().manual_seed(0))
+        draw = torch.Generator().manual_seed(1)
+        hidden, tokens = (
+            torch.randn(9, width, generator=draw) for width in (network.config.width, network.layout.width)
+        )
+        tokens[:, network.layout._marks] = (torch.rand(9, len(network.layout._marks), generator=draw) < 0.5).float()
+        last, nothing = torch.zeros(9, len(network.distributions)), torch.zeros(9, 0)
+        effects = EveryHead(network, hidden, tokens, last).effects()  # (B, M, K)
+        for m in range(network.config.ensemble):
+            params = network.params_of(m, hidden, tokens, last)
+            for place, k in enumerate(network.affected):
+                alone = network.effect(params(k, nothing)[..., -network.layout.acting :], network.layout.done(tokens))
+                torch.testing.assert_close(effects[:, m, place], alone, rtol=1e-4, atol=1e-5)

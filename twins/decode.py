@@ -16,12 +16,12 @@ from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
 from twingym.twins.seen import Done, Seen, advance_seen
-from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.transformer import Cache
 
 # Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
 # the company it is computed in.
 LEAST_ROWS = 8
+LARGEST_TEMPORARY = 28 << 20  # bytes; glibc learns from blocks of up to 32 MiB
 
 
 @dataclass
@@ -71,9 +71,10 @@ class TransformerDynamics:
         self.spec = network.spec
         intermittent = len(network.measurement.columns) if network.measurement else 0
         self.noise_width = 1 + network.noise_width + intermittent
-        self._stacked = StackedHeads(network.trunk.heads)
+        self._stacked = network.stacked()
         self.heads = self._stacked.count
         self._events = [k for k, v in enumerate(self.spec.modelled) if v.kind == "event"]
+        _keep_freed_memory()
 
     # -- Dynamics --------------------------------------------------------------------------------------------------
 
@@ -274,6 +275,16 @@ class TransformerDynamics:
         """Split noise (N, noise_width) into uniforms of values, away from 0 and 1, and of what is measured."""
         u, chances = _float(_padded(noise[:, 1:])).tensor_split([self.network.noise_width], dim=-1)
         return u.clamp(1e-6, 1.0 - 1e-6), chances
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator keep what a step frees for the next step, instead of handing it back to the system.
+
+    Whether it does is chance otherwise, and fetching it anew takes up to a seventh of a step. The C library of Linux
+    raises its limits to the size of the largest block that was freed, as mallopt(3) says of M_MMAP_THRESHOLD; this one
+    is never touched. Elsewhere nothing happens.
+    """
+    torch.empty(LARGEST_TEMPORARY, dtype=torch.uint8)
 
 
 def spread(means: Floats) -> Floats:

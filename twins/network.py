@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from twingym.twins.backbones import backbone
 from twingym.twins.doubt_head import DoubtHead
 from twingym.twins.errors import SpecError
+from twingym.twins.every_head import EveryHead
 from twingym.twins.head import Head
 from twingym.twins.heads import head_for
 from twingym.twins.measurement import Measurement
@@ -55,10 +56,10 @@ class TwinNetwork(nn.Module):
             traits = self.layout.traits(torch.zeros(self.layout.width)).shape[-1]
             self.events = RecurrentEvents(most, traits, config.ensemble, [v.scaling for v in sums])
         # Effects, on activity and on each amount, stand behind the parameters of these variables.
-        self._affected, acting = self.recurrent[:1] + self.amounts, self.layout.acting
-        widths = tuple((d.width if d else 0) + acting * (k in self._affected) for k, d in enumerate(self.distributions))
+        self.affected, acting = self.recurrent[:1] + self.amounts, self.layout.acting
+        widths = tuple((d.width if d else 0) + acting * (k in self.affected) for k, d in enumerate(self.distributions))
         never = torch.zeros(1, len(widths))
-        earlier = tuple(int(self._told(never[:, :k], k, never).shape[-1]) for k in range(len(widths)))
+        earlier = tuple(int(self.told(never[:, :k], k, never).shape[-1]) for k in range(len(widths)))
         self.trunk = backbone(config.backbone)(config, self.layout.width, widths, earlier, spec.window)
         # What is linear in a token is learned as such where there are counts (a rate times an effect) or amounts
         # (which add up): beyond what the norms of the trunk let pass for the few who count or are given much. So are
@@ -104,7 +105,7 @@ class TwinNetwork(nn.Module):
         """Fuse what was seen, done and taken in during one step into one token each; see :class:`TokenLayout`."""
         return self.layout.join(seen, actions, inputs, traits)
 
-    def _told(self, drawn: Tensor, k: int, last: Tensor | None = None) -> Tensor:
+    def told(self, drawn: Tensor, k: int, last: Tensor | None = None) -> Tensor:
         """What the values just drawn, (..., k) on [-1, 1], tell about variable k, (..., E_k).
 
         One purchase instead of none is a small step on the scale, and matters most. Effects on recurrent counts and
@@ -139,7 +140,7 @@ class TwinNetwork(nn.Module):
         """Values (..., D) as later ones are told of them: NaN where not ``present``, if that may be."""
         return torch.where(present > 0, value, torch.nan) if self.intermittent else value
 
-    def _linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
+    def linear(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """What parameters of each variable get from the token (..., F) itself; () for nothing.
 
         Shape (..., P) for all heads, or (M, ..., P) if each has a path of its own.
@@ -148,7 +149,7 @@ class TwinNetwork(nn.Module):
             return ()
         return self._by_head(self.wide(tokens)).split(self._widths, dim=-1)  # type: ignore[no-any-return]
 
-    def _shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
+    def shared(self, k: int, linear: tuple[Tensor, ...], told: Tensor) -> Tensor | float:
         """What parameters of variable k get from token and earlier variables themselves; shaped like ``linear[k]``."""
         if not linear:
             return 0.0
@@ -171,29 +172,19 @@ class TwinNetwork(nn.Module):
             tokens: What went into the trunk, (..., F).
             last: Values before, NaN where there were none, (..., D).
         """
-        head, linear = self.trunk.heads[m], self._linear(tokens)
+        head, linear = self.trunk.heads[m], self.linear(tokens)
         z = head.block(hidden)  # type: ignore[operator]
 
         def params(k: int, drawn: Tensor) -> Tensor:
-            told = self._told(drawn, k, last)
-            shared = self._of_head(self._shared(k, linear, told), m)
+            told = self.told(drawn, k, last)
+            shared = self._of_head(self.shared(k, linear, told), m)
             return head.params(z, k, told) + shared  # type: ignore[operator,no-any-return]
 
         return params
 
-    def _params_of_all(
-        self, hidden: Tensor, tokens: Tensor, last: Tensor, heads: StackedHeads | None
-    ) -> Callable[[int, Tensor], Tensor]:
-        """Return what :meth:`params_of` does of every head at once, (M, B, P); ``heads`` are stacked now if None."""
-        heads = heads or StackedHeads(self.trunk.heads)
-        features, linear = heads.block(hidden), self._linear(tokens)  # (M, B, D_model)
-        active = heads.active(features)
-
-        def params(k: int, drawn: Tensor) -> Tensor:
-            told = self._told(drawn, k, last)
-            return heads.params(features, k, told, active) + self._shared(k, linear, told)
-
-        return params
+    def stacked(self) -> StackedHeads:
+        """Return the heads as they are now, ready for many steps."""
+        return StackedHeads(self.trunk.heads, self.affected, self.layout.acting)
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
@@ -209,17 +200,17 @@ class TwinNetwork(nn.Module):
             Shape (M, ..., D), zero where nothing was observed.
         """
         known = self.recorded(target, present)
-        told = [self._told(known[..., :k], k, last) for k in range(len(self.distributions))]
-        linear = self._linear(tokens)
-        shared = [self._shared(k, linear, known) for k, known in enumerate(told)]
-        per_head, effects = [], []
+        told = [self.told(known[..., :k], k, last) for k in range(len(self.distributions))]
+        linear = self.linear(tokens)
+        shared = [self.shared(k, linear, known) for k, known in enumerate(told)]
+        per_head, effects, done = [], [], self.layout.done(tokens)
         for m, head in enumerate(self.trunk.heads):
             z = head.block(hidden)  # type: ignore[operator]
             terms, effects_here = [], []
             for k, distribution in enumerate(self.distributions):
                 params = head.params(z, k, told[k]) + self._of_head(shared[k], m)  # type: ignore[operator]
-                if k in self._affected:
-                    effects_here.append(self._effect(params, tokens))
+                if k in self.affected:
+                    effects_here.append(self.effect(params[..., -self.layout.acting :], done))
                 if distribution is None:
                     terms.append(torch.zeros_like(target[..., k]))
                     continue
@@ -240,10 +231,10 @@ class TwinNetwork(nn.Module):
             scores[..., self.recurrent + self.amounts] += of_events.movedim(-2, 0)
         return scores
 
-    def _effect(self, params: Tensor, tokens: Tensor) -> Tensor:
-        """Effect (...), by parameters (..., P), of what tokens (..., F) say is done: on activity or an amount."""
-        effect = (params[..., -self.layout.acting :] * self.layout.done(tokens)).sum(-1)
-        return effect.clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
+    @staticmethod
+    def effect(each: Tensor, done: Tensor, dim: int = -1) -> Tensor:
+        """Effect on activity or an amount of what is ``done``, summed over an axis, by what ``each`` of it does."""
+        return (each * done).sum(dim).clamp(-LARGEST_EFFECT, LARGEST_EFFECT)
 
     def _counted_in(self, value: Tensor, present: Tensor, last: Tensor) -> Counted:
         """What of recurrent counts and their amounts values (..., D) on [-1, 1] tell, and the ``last`` ones before."""
@@ -303,14 +294,13 @@ class TwinNetwork(nn.Module):
             Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
             people after the step.
         """
-        params = self._params_of_all(hidden, tokens, last, heads)
+        every = EveryHead(self, hidden, tokens, last, heads)
         rows = torch.arange(len(bound), device=bound.device)
         drawn, expected = hidden.new_zeros(len(bound), 0), {}
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
-            effects = [self._effect(params(k, drawn), tokens).T for k in self._affected]  # (B, M) each
-            factors = self.events.factors(torch.stack(effects, dim=-1))
+            factors = self.events.factors(every.effects())
             occasion = Occasion(self.events, people, factors, self.layout.traits(tokens))
             stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
             occasion.settle(bound, settling)
@@ -326,7 +316,7 @@ class TwinNetwork(nn.Module):
                 value = 2.0 * occasion.count(c, bound, u[:, k], stopping[:, c]) / occasion.events.most[c] - 1.0
             else:
                 assert distribution is not None
-                say = params(k, drawn)[..., : distribution.width]
+                say = every.params(k, drawn)[..., : distribution.width]
                 expected[k] = distribution.mean(say, last[:, k])  # (M, B)
                 value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
@@ -351,12 +341,12 @@ class TwinNetwork(nn.Module):
         Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D). One
         that is not ``present``, (B, D), is drawn with that uniform, and later ones are ranked given what was drawn.
         """
-        params = self._params_of_all(hidden, tokens, last, heads)
+        every = EveryHead(self, hidden, tokens, last, heads)
         rows, places = torch.arange(len(bound), device=bound.device), []
         value = value.clone()
         for k, distribution in enumerate(self.distributions):
             assert distribution is not None
-            say, there = params(k, value[:, :k])[bound, rows][..., : distribution.width], present[:, k] > 0
+            say, there = every.params(k, value[:, :k])[bound, rows][..., : distribution.width], present[:, k] > 0
             drawn = distribution.icdf(say, within[:, k], last[:, k])
             now = value[:, k] = torch.where(there, value[:, k], drawn)
             upto = distribution.cdf(say, now, last[:, k])

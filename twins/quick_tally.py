@@ -69,13 +69,13 @@ class QuickTally:
         before, added = self.belief, len(self._counts)
         if added == 0:
             return before, self.shares, self.effect.new_zeros(0, *before.odds.T.shape)
-        factor = self.effect.exp()
+        factor = self.effect.contiguous().exp()
         step = self._quiet(factor)
         counted = torch.stack(self._counts, dim=-1)  # (B, C)
         hopeless = step.least < LEAST_TOTAL
         rows = ((counted > 0.0).any(-1) & ~hopeless).nonzero()[:, 0]
         if len(rows):
-            some = self._counted(rows, counted[rows], factor[rows])
+            some = self._counted(rows, counted[rows])
             step.put(rows, some)
             hopeless[rows] = some.least < LEAST_CHANCE
         rows = hopeless.nonzero()[:, 0]
@@ -93,33 +93,33 @@ class QuickTally:
         sums, shares_then = torch.bmm(table, shares.mT), shares * left[:, -1:]  # (M, 2 C + 1, B), (M, B, J)
         treated = (self.effect != 0.0).flatten(1).any(1).nonzero()[:, 0]
         if len(treated):
-            totals, means, own = [], [], shares[:, treated]  # (M, S, J)
+            some, own = [], shares[:, treated]  # (M, S, J)
             for rate, by in zip(rates.unbind(1), factor[treated].unbind(-1), strict=True):
-                totals.append(own.sum(-1))
-                means.append((own * rate[:, None]).sum(-1))
+                some.append(torch.stack([own.sum(-1), (own * rate[:, None]).sum(-1)]))
                 own = own * (rate[:, None] * -by.T[..., None]).exp_()
-            sums.index_copy_(2, treated, torch.stack([*totals, own.sum(-1), *means], dim=1))
+            totals, means = torch.stack(some, dim=2)  # (M, C, S) each
+            sums.index_copy_(2, treated, torch.cat([totals, own.sum(-1)[:, None], means], dim=1))
             shares_then.index_copy_(1, treated, own)
         totals, means = sums.tensor_split([rates.shape[1] + 1], dim=1)
         odds = self.belief.odds.T[:, None] + (totals / totals[:, :1]).log()  # (M, C + 1, B); nobody leaves unnoticed
         expected = means / totals[:, :-1] * torch.sigmoid(odds[:, :-1]) * factor.permute(1, 2, 0)  # (M, C, B)
-        return _Step(odds[:, -1], shares_then, expected.transpose(0, 1), totals.amin((0, 1)))
+        return _Step(odds[:, -1], shares_then, expected.transpose(0, 1), totals[:, -1].amin(0))
 
-    def _counted(self, rows: Tensor, counted: Tensor, factor: Tensor) -> _Step:
-        """The step of some people (S,) of whom so many were ``counted``, (S, C), at a ``factor`` (S, M, C) on rates."""
-        before, log_rates = self.belief.each(lambda tensor: tensor[rows]), self.events.log_rates()
+    def _counted(self, rows: Tensor, counted: Tensor) -> _Step:
+        """The step of some people (S,) of whom so many were ``counted``, (S, C)."""
+        before, log_rates = self.belief.each(lambda tensor: tensor[rows]), self.events.log_rates()[:, None]
+        effect = self.effect[rows].transpose(0, 1)[..., None]  # (M, S, C, 1)
         there = stays = self.shares.transpose(0, 1)[:, rows]  # (M, S, J): of what was counted; and of staying after it
         whole, odds, means = there.sum(-1), before.odds.T, []
         noticed = torch.zeros_like(counted[:, 0], dtype=torch.bool)
         for c, n in enumerate(counted.unbind(-1)):
-            rate, by = log_rates[:, c, None].exp(), factor[..., c].T  # (M, 1, J), (M, S)
-            total = there.sum(-1)
+            log_mean = log_rates[:, :, c] + effect[:, :, c]  # (M, S, J)
+            mean, total = log_mean.exp(), there.sum(-1)
             present = torch.sigmoid(odds + (total / whole).log()).masked_fill(noticed, 1.0)
-            means.append((there * rate).sum(-1) / total * present * by)
-            mean = rate * by[..., None]  # (M, S, J)
+            means.append((there * mean).sum(-1) / total * present)
             staying, leaving = endings(self.events.log_leaving[:, c, None], before.counted[:, c], n)  # (M, S)
             staying, some = staying.masked_fill(n == 0.0, 0.0), n.nonzero()[:, 0]
-            stay = (n[:, None] * mean.log() - mean + (staying - torch.lgamma(n + 1.0))[..., None]).exp_()
+            stay = (n[:, None] * log_mean - mean + (staying - torch.lgamma(n + 1.0))[..., None]).exp_()
             last = chance_of_more(n[some], mean[:, some]) * leaving[:, some, None].exp()
             there, stays = there * stay.index_add(1, some, last), stays * stay
             noticed = noticed | (n > 0.0)

@@ -6,7 +6,7 @@ variable, E = numbers that earlier variables tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,8 @@ class StackedHeads:
     """
 
     @torch.no_grad()
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        """Stack the weights of M heads."""
+    def __init__(self, modules: Iterable[nn.Module], affected: Sequence[int] = (), acting: int = 0) -> None:
+        """Stack the weights of M heads; the last ``acting`` parameters of the ``affected`` variables are effects."""
         heads = [module for module in modules if isinstance(module, EnsembleHead)]
         self.count, gain = len(heads), heads[0].prior_gain
         # The norm's scale and shift go into the first matrix: what is left of it is the same for every head.
@@ -51,6 +51,10 @@ class StackedHeads:
         self._widths = [int(_biases(layers).shape[-1]) for layers in by_variable]
         self._write = [_padded(_matrices(layers)) for layers in by_variable]  # (M, D, >= P) each
         self._write_bias = [_padded(_biases(layers)) for layers in by_variable]
+        if affected:
+            tails = [by_variable[v] for v in affected]
+            self._tails = torch.cat([_matrices(layers)[..., -acting:].mT for layers in tails], dim=1)
+            self._tails_bias = torch.cat([_biases(layers)[..., -acting:].mT for layers in tails], dim=1)
         self._earlier = [  # (M, E, D) each
             _matrices(layers) if isinstance(layers[0], nn.Linear) else None
             for layers in zip(*(h.earlier for h in heads), strict=True)
@@ -83,7 +87,14 @@ class StackedHeads:
             active = _gelu_(torch.addcmul(z, told, earlier))
         else:
             active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape), earlier))
-        return torch.baddbmm(self._write_bias[v], active, self._write[v])[..., : self._widths[v]]
+        write, bias, width = self._write[v], self._write_bias[v], self._widths[v]
+        if width <= FEW_COLUMNS:
+            return torch.baddbmm(bias.mT, write.mT, active.mT).mT
+        return torch.baddbmm(bias, active, write)[..., :width]
+
+    def tails(self, active: Tensor) -> Tensor:
+        """Effects of each that may act on each of K affected variables, (M, K times acting, B), from :meth:`active`."""
+        return torch.baddbmm(self._tails_bias, self._tails, active.mT)
 
     def _norm(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], self._ones, self._zeros)  # faster than without scale and shift
@@ -107,6 +118,6 @@ def _centred(weights: Tensor) -> Tensor:
 def _padded(weights: Tensor) -> Tensor:
     """Fill the last axis up with zeros unless it is short: products of a few columns take longer than of sixteen."""
     if weights.shape[-1] <= FEW_COLUMNS:
-        # Fastest with columns that lie together; one column alone counts as such however it is strided.
+        # Fastest the other way round: few rows that lie together; one alone counts as such however it is strided.
         return weights.new_empty(weights.mT.shape).copy_(weights.mT).mT
     return F.pad(weights, (0, -weights.shape[-1] % COLUMNS))
