@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from twingym.twins.transformer import EnsembleHead
 
-COLUMNS, FEW_COLUMNS = 16, 4
 _gelu_ = torch.ops.aten.gelu_  # in place: to fetch memory for this much takes longer than the function
 
 
@@ -48,13 +47,12 @@ class StackedHeads:
         # What follows is only used centred, so that people's features have mean zero, and their norm is a length.
         self._down, self._prior_down, self._bias = (_centred(w) for w in (self._down, self._prior_down, self._bias))
         by_variable = list(zip(*(h.write for h in heads), strict=True))
-        self._widths = [int(_biases(layers).shape[-1]) for layers in by_variable]
-        self._write = [_padded(_matrices(layers)) for layers in by_variable]  # (M, D, >= P) each
-        self._write_bias = [_padded(_biases(layers)) for layers in by_variable]
+        # Products with few columns are fastest the other way round, and so is what is made of their results.
+        self._write = [_matrices(layers).mT.contiguous() for layers in by_variable]  # (M, P, D) each
+        self._write_bias = [_biases(layers).mT for layers in by_variable]
         if affected:
-            tails = [by_variable[v] for v in affected]
-            self._tails = torch.cat([_matrices(layers)[..., -acting:].mT for layers in tails], dim=1)
-            self._tails_bias = torch.cat([_biases(layers)[..., -acting:].mT for layers in tails], dim=1)
+            self._tails = torch.cat([self._write[v][:, -acting:] for v in affected], dim=1)
+            self._tails_bias = torch.cat([self._write_bias[v][:, -acting:] for v in affected], dim=1)
         self._earlier = [  # (M, E, D) each
             _matrices(layers) if isinstance(layers[0], nn.Linear) else None
             for layers in zip(*(h.earlier for h in heads), strict=True)
@@ -87,10 +85,7 @@ class StackedHeads:
             active = _gelu_(torch.addcmul(z, told, earlier))
         else:
             active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape), earlier))
-        write, bias, width = self._write[v], self._write_bias[v], self._widths[v]
-        if width <= FEW_COLUMNS:
-            return torch.baddbmm(bias.mT, write.mT, active.mT).mT
-        return torch.baddbmm(bias, active, write)[..., :width]
+        return torch.baddbmm(self._write_bias[v], self._write[v], active.mT).mT
 
     def tails(self, active: Tensor) -> Tensor:
         """Effects of each that may act on each of K affected variables, (M, K times acting, B), from :meth:`active`."""
@@ -113,11 +108,3 @@ def _biases(layers: Iterable[nn.Module]) -> Tensor:
 def _centred(weights: Tensor) -> Tensor:
     """Take the mean over the last axis off."""
     return weights - weights.mean(-1, keepdim=True)
-
-
-def _padded(weights: Tensor) -> Tensor:
-    """Fill the last axis up with zeros unless it is short: products of a few columns take longer than of sixteen."""
-    if weights.shape[-1] <= FEW_COLUMNS:
-        # Fastest the other way round: few rows that lie together; one alone counts as such however it is strided.
-        return weights.new_empty(weights.mT.shape).copy_(weights.mT).mT
-    return F.pad(weights, (0, -weights.shape[-1] % COLUMNS))
