@@ -17,6 +17,7 @@ from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel
+from twingym.twins.model import digest
 
 FEW = Effort(
     people=40,
@@ -178,6 +179,7 @@ def test_missing_weights_are_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", list(filter(ships, names())))
-def test_the_committed_page_is_that_of_the_committed_card(name):
+def test_the_committed_page_is_that_of_the_committed_card_and_that_of_the_committed_weights(name):
     folder = weights_folder(get(name))
     assert (folder / PAGE).read_text(encoding="utf-8") == page(read_card(folder))
+    assert read_card(folder)["weights"] == digest(folder) == TwinModel.load(folder).sha256

@@ -48,12 +48,21 @@ class TwinModel:
         """Return the model as dynamics that an environment can step; ``reveal`` shows what nobody measures too."""
         return TransformerDynamics(self.network, reveal)
 
+    def weights(self) -> bytes:
+        """Return what :meth:`save` writes of the weights, and maps that bend cdfs among them."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        knots = {name: torch.tensor(k, dtype=torch.float64) for name, k in self.network.recalibration.items()}
+        return bytes(save_tensors(tensors | {KNOTS + name: tensor for name, tensor in knots.items()}))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights, as their description holds it."""
+        return hashlib.sha256(self.weights()).hexdigest()
+
     def save(self, folder: Path) -> None:
         """Write weights (safetensors) and description (JSON, with the weights' hash) into ``folder``, atomically."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
-        knots = {name: torch.tensor(k, dtype=torch.float64) for name, k in self.network.recalibration.items()}
-        blob = save_tensors(tensors | {KNOTS + name: tensor for name, tensor in knots.items()})
+        blob = self.weights()
         description = {
             "schema": SCHEMA,
             "sha256": hashlib.sha256(blob).hexdigest(),

@@ -49,6 +49,7 @@ def card(
         "scenario": scenario.id,
         "world": scenario.world_fingerprint(),
         "note": caveat(scenario),
+        "weights": model.sha256,
         "judge": judge,
         "variable": plan.variable,
         "step": f"{scenario.dt:g} {scenario.dt_unit.removesuffix('s') if scenario.dt == 1.0 else scenario.dt_unit}",

@@ -13,8 +13,8 @@ PLOT = "card.png"
 QUICK_FORM = "Not computed: quick form."
 TOO_FEW = "too few people"
 LIMITS = (
-    "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; a policy that was "
-    "trained in it is judged on the reference before anything is claimed."
+    "Do not use it on people, doses or horizons beyond those above, nor where a missed bar matters; of a policy that "
+    "was trained in it nothing is claimed before it was judged outside it."
 )
 Block = Mapping[str, Any]
 
@@ -48,7 +48,8 @@ def _head(content: Block) -> list[str]:
     return [
         f"# Card of the twin model of {content['scenario']}",
         f"Judged by: **{content['judge']}**, on held-out people. {said[0].upper()}{said[1:]}. "
-        f"{content['parameters']:,} parameters; a step is {content['step']}.",
+        f"{content['parameters']:,} parameters (weights' SHA-256 {content['weights'][:12]}...); a step is "
+        f"{content['step']}.",
         *(f"- Missed: {row['check']} is {row['value']:.3g}, wanted {row['bar']}." for row in missed),
         "The twin model is a network that was fitted to recorded courses and now simulates people. Can what it says be "
         "believed? Here it meets people that it was not fitted on, who live on under the judge, and everything is "
@@ -301,7 +302,7 @@ def _shift(block: Block) -> list[str]:
 def _two_sample(block: Block) -> list[str]:
     """Two-sample scores beside their controls."""
     measures = ("mmd", "p", "discriminative", "predictive", "autocorrelation", "cross_correlation")
-    named = {"twin": "twin model", "positive": "reference, other people", "negative": "reference without memory"}
+    named = {"twin": "twin model", "positive": "judge, other people", "negative": "judge without memory"}
     rows = [
         (told, *(bounded(found) if isinstance(found := block[name][m], list) else f"{found:.3g}" for m in measures))
         for name, told in named.items()
@@ -309,7 +310,7 @@ def _two_sample(block: Block) -> list[str]:
     return [
         f"Could anybody tell its courses from the judge's? Windows of {block['people']} people on each side, of "
         f"{', '.join(block['channels'])}: squared maximum mean discrepancy and its p-value, accuracy of a classifier "
-        "less one half, error of a forecaster that learned from these windows on the reference's, and errors of "
+        "less one half, error of a forecaster that learned from these windows on the judge's, and errors of "
         "correlations. The first control must not be rejected, the second must be.",
         markdown_table(("windows of", "MMD²", *measures[1:]), rows),
     ]
@@ -323,7 +324,7 @@ def _speed(block: Block) -> list[str]:
     ]
     return [
         "Steps of one person per CPU second, with everything that an episode needs, where this card was computed.",
-        markdown_table(("people at a time", "twin model", "reference", "ratio"), rows),
+        markdown_table(("people at a time", "twin model", "judge", "ratio"), rows),
     ]
 
 

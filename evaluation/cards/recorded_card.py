@@ -48,6 +48,7 @@ def recorded_card(scenario: Scenario, model: TwinModel, challenger: TwinModel | 
         "scenario": scenario.id,
         "world": scenario.world_fingerprint(),
         "note": caveat(scenario),
+        "weights": model.sha256,
         "judge": "held-out people" + (" and a challenger" if challenger is not None else ""),
         "step": f"{scenario.dt:g} {scenario.dt_unit}",
         "table": recorded.described(),

@@ -25,7 +25,8 @@ def recorded_page(content: Mapping[str, Any]) -> str:
         f"# Card of the twin model of {content['scenario']}",
         f"Learned from a table alone. Judged by: **{content['judge']}**. "
         f"{len(content['bars']) - len(missed)} of {len(content['bars'])} bars cleared. {content['parameters']:,} "
-        f"parameters; a step is {content['step']}. People: {counts}, split by person.",
+        f"parameters (weights' SHA-256 {content['weights'][:12]}...); a step is {content['step']}. People: {counts}, "
+        "split by person.",
         CHANCE,
         *(f"- Missed: {row['check']} is {row['value']:.3g}, wanted: {row['bar']}." for row in missed),
         *(f"- **Assumed, not learned**: {effect}" for effect in content["assumed"]),
