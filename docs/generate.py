@@ -68,10 +68,9 @@ def results() -> str:
     """Return what the cards and the benchmark files say, in Markdown."""
     shipped = list(filter(ships, names()))
     parts = [trust_table({name: read_card(weights_folder(get(name))) for name in shipped})]
+    read = {name: BENCHMARKS / f"disagreement_{name}.csv" for name in shipped}
+    parts.append(referees({name: pd.read_csv(path) for name, path in read.items() if path.is_file()}))
     for name in shipped:
-        path = BENCHMARKS / f"disagreement_{name}.csv"
-        if path.is_file():
-            parts.append(referee(name, pd.read_csv(path)))
         path = BENCHMARKS / f"policies_{name}.csv"
         if path.is_file():
             parts.append(policy_table(name, pd.read_csv(path)))
@@ -170,19 +169,38 @@ def policy_table(name: str, table: pd.DataFrame) -> str:
     return "\n\n".join([head, markdown_table(("policy", *shown), rows), *kept])
 
 
-def referee(name: str, table: pd.DataFrame) -> str:
-    """Return how well a twin model agrees with independent networks about where it is unsure."""
-    of_all, visitors = table.iloc[0], table.iloc[1:]
-    between = f"({of_all['low']:.2f} to {of_all['high']:.2f}"
-    by_policy = f"by policy {visitors['spearman'].min():.2f} to {visitors['spearman'].max():.2f})"
-    single, among = of_all["spearman, one step"], of_all["ceiling, one step"]
-    return (
-        "The model is in doubt where five independent networks, fitted to other people, disagree: over "
-        f"{of_all['states']:,} states that {len(visitors)} policies visit, Spearman {of_all['spearman']:.2f} "
-        f"{between}; {by_policy} for disagreement averaged over a third of the model's window. For that of "
-        f"single steps it is {single:.2f}; about those, three of the networks agree with the two others at "
-        f"{among:.2f} only (`python -m benchmarks.disagreement --referee --env {name}`)."
+def referees(tables: dict[str, pd.DataFrame]) -> str:
+    """Return how well twin models agree with independent networks about where they are unsure."""
+    head = (
+        "**Is a twin model in doubt where it should be?** Five independent networks, fitted to other people, read the "
+        "courses that policies bring about on it, and each state is ranked by its doubt and by how far they differ: "
+        "Spearman, with 95 % intervals over people, for averages over a third of the model's window. How well three of "
+        "the networks agree with the two others says what can be expected, above all of single steps "
+        "(`python -m benchmarks.disagreement --referee --env ID`)."
     )
+    title = (
+        "scenario",
+        "states",
+        "Spearman",
+        "by policy",
+        "of single steps",
+        "three networks against two; single steps",
+    )
+    rows = []
+    for name, table in tables.items():
+        of_all, visitors = table.iloc[0], table.iloc[1:].sort_values("spearman")
+        low, high = visitors.iloc[0], visitors.iloc[-1]
+        rows.append(
+            (
+                name,
+                f"{of_all['states']:,}",
+                f"{of_all['spearman']:.2f} ({of_all['low']:.2f} to {of_all['high']:.2f})",
+                f"{low['spearman']:.2f} ({low['visited by']}) to {high['spearman']:.2f} ({high['visited by']})",
+                f"{of_all['spearman, one step']:.2f}",
+                f"{of_all['ceiling']:.2f}; {of_all['ceiling, one step']:.2f}",
+            )
+        )
+    return f"{head}\n\n{markdown_table(title, rows)}"
 
 
 def doubt_table(table: pd.DataFrame) -> str:

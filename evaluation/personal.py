@@ -6,7 +6,7 @@ No weight is changed: the twin model reads the recorded past, step by step, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from twingym.envs.dynamics import resolve
 from twingym.envs.rule_policy import RulePolicy
+from twingym.evaluation.believed_past import believed_past, checked_errors
 from twingym.evaluation.courses import Courses
 from twingym.evaluation.episodes import counted
 from twingym.evaluation.remembering import remembered
@@ -37,6 +38,7 @@ def personalise(
     history: RecordedCourses | pd.DataFrame | Path | str,
     dynamics: str | Dynamics = "transformer",
     weights: str | Path | None = None,
+    error: Mapping[str, float] | None = None,
 ) -> PersonalTwin:
     """Return twins of people of whom something was recorded.
 
@@ -45,15 +47,20 @@ def personalise(
         history: Courses, or a table or CSV file of them; see ``scenarios/table/courses.py``.
         dynamics: ``transformer``, or an object with ``observe``.
         weights: Folder of a twin model; the scenario's own if None.
+        error: Standard deviation of a normal error of the readings of variables by name, in their units, on top of what
+            their sensors are declared to have; none if None.
 
     Raises:
-        SpecError: If something is wrong with the history, or it is of nobody.
+        UnknownNameError: If an error is that of no variable that is read.
+        SpecError: If something is wrong with the history, it is of nobody, or readings of such people cannot err.
     """
     found = scenario if isinstance(scenario, Scenario) else get(scenario)
     courses = history if isinstance(history, RecordedCourses) else read_courses(found, history)
     if not len(courses):
         raise SpecError("history has 0 people; allowed: the recorded courses of one or more.")
-    return PersonalTwin(found, courses, resolve(found, dynamics, weights))
+    if error:
+        checked_errors(found, error)
+    return PersonalTwin(found, courses, resolve(found, dynamics, weights), dict(error or {}))
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,13 @@ class PersonalTwin:
         scenario: The problem.
         history: What was recorded, N courses.
         dynamics: What goes on from there.
+        error: Of the readings in the history; see :func:`personalise`.
     """
 
     scenario: Scenario
     history: RecordedCourses
     dynamics: Dynamics
+    error: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def steps_left(self) -> int:
@@ -88,6 +97,7 @@ class PersonalTwin:
 
         Policies with a memory watch the recorded past first, as if they had been there: what a rule then remembers of
         its own doses are those that it would have set. With an ensemble, each future is bound to a head of its own.
+        Where readings err, each goes on from a past of its own too, of those that the readings leave possible.
 
         Args:
             policies: Names of rules, or policies by name.
@@ -116,6 +126,8 @@ class PersonalTwin:
         rows = np.tile(np.arange(len(self.history)), samples)
         luck = np.repeat(np.arange(samples), len(self.history))
         past = self.history.take(rows)
+        if any(self.error.values()):
+            past = believed_past(self.scenario, self.dynamics, self.history, self.error, samples, seed)
         visit = Visit(self.scenario, self.dynamics, past.ids, seed, length, episode=luck, history=past)
         memories = remembered(named, visit)
         courses, sums = {}, {}

@@ -201,3 +201,43 @@ def test_a_twin_model_kept_in_step_beats_its_noisy_readings():
         errors.append([np.square(belief.mean[:, 0] - truth), np.square(reading[:, 0] - truth)])
     believed, read = np.sqrt(np.nanmean(np.array(errors)[12:], axis=(0, 2)))
     assert believed < 0.6 * read
+
+
+def smoothed(actions, readings):
+    """Return exact means and variances of all times, given all readings (Rauch, Tung and Striebel 1965)."""
+    means, variances, _ = kalman(actions, readings)
+    found, spread = [means[-1]], [variances[-1]]
+    for t in range(len(actions) - 1, -1, -1):
+        ahead, between = KEEPS * means[t] + GAIN * actions[t], KEEPS**2 * variances[t] + MOVES**2
+        gain = KEEPS * variances[t] / between
+        found.append(means[t] + gain * (found[-1] - ahead))
+        spread.append(variances[t] + gain**2 * (spread[-1] - between))
+    return np.array(found[::-1]), np.array(spread[::-1])
+
+
+@pytest.mark.parametrize("lag", [0, 3])
+def test_drawn_pasts_are_those_of_an_exact_smoother_whatever_came_late(lag):
+    """Also the correlation of neighbours, which single times do not show."""
+    actions, readings = stream(6, 12)
+    means, variances = smoothed(actions, readings)
+    who, none = Cohort(people("test", 6), {}), np.zeros((6, 0))
+    settings = {"particles": 20_000, "lag": lag, "seed": 1, "pasts": True}
+    belief = ParticleFilter(LinearGaussian(), LEVEL, who, none, {"level": ERROR}, **settings)
+    belief.assimilate(readings[0])
+    for t, action in enumerate(actions):
+        late = lag and t % 4 in (1, 2)
+        belief.step(action, NONE, None if late else readings[t + 1])
+        if lag and t % 4 == 3:
+            belief.take_in({1: readings[t], 2: readings[t - 1]})
+    drawn = belief.drawn_pasts(4000)[..., 0]  # (N, S, t + 1)
+    np.testing.assert_allclose(drawn.mean(axis=1).T, means[..., 0], atol=0.05)
+    np.testing.assert_allclose(drawn.var(axis=1).T, variances[..., 0], rtol=0.25)
+    moves = np.diff(drawn, axis=2).var(axis=1)  # (N, t): of independent times it would be the sum of both variances
+    assert (moves < 0.9 * (variances[1:, :, 0] + variances[:-1, :, 0]).T).all()
+    some = belief.take(np.array([4, 1])).drawn_pasts(50)
+    np.testing.assert_array_equal(some, belief.drawn_pasts(50)[[4, 1]])
+
+
+def test_a_filter_that_kept_no_pasts_says_how_to_keep_them():
+    with pytest.raises(SpecError, match="pasts=True"):
+        begin(2).drawn_pasts(3)

@@ -41,8 +41,8 @@ class Followed:
     def begin(self, rows: Rows, cohort: Cohort, inputs: Floats, reading: Floats) -> None:
         """Follow new people in ``rows`` (R,) from birth on, with inputs (R, K) and what was read at birth, (R, V)."""
         self.leave(rows)
-        settings = {"particles": self._particles, "lag": self._lag, "seed": self._seed}
-        belief = ParticleFilter(self._dynamics, self._variables, cohort, inputs, self._error, **settings)
+        how = (self._dynamics, self._variables, cohort, inputs, self._error)
+        belief = ParticleFilter(*how, particles=self._particles, lag=self._lag, seed=self._seed)
         belief.assimilate(reading)
         self._groups.append((rows, belief))
 

@@ -5,8 +5,7 @@ their own, are weighed by how well they explain each reading, and are drawn agai
 arrives late is put where it belongs, and what followed is run again with the same luck: the belief is the one that
 punctual readings would have given.
 
-Sources: Gordon, Salmond and Smith 1993, IEE Proc. F 140:107 (bootstrap filter); Kitagawa 1996, J. Comput. Graph. Stat.
-5:1 (systematic resampling).
+Source: Gordon, Salmond and Smith 1993, IEE Proc. F 140:107 (bootstrap filter).
 
 Legend of shapes: N = people, P = particles of each, V = variables, A = interventions, K = inputs.
 """
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twingym.twins.ancestry import Ancestry, systematic
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.dynamics import Dynamics, State
 from twingym.twins.errors import SpecError, unknown
@@ -62,6 +62,7 @@ class ParticleFilter:
         particles: int = 256,
         lag: int = 12,
         seed: int = 0,
+        pasts: bool = False,
     ) -> None:
         """Begin at birth; the reading of birth, if there is one, comes by :meth:`assimilate`.
 
@@ -74,6 +75,7 @@ class ParticleFilter:
             particles: P.
             lag: How many steps late a reading may be.
             seed: Of all luck.
+            pasts: Whether to keep what :meth:`drawn_pasts` tells.
 
         Raises:
             UnknownNameError: If there is no such variable.
@@ -109,6 +111,7 @@ class ParticleFilter:
         self._log_weight = np.full(self._shape, -np.log(particles))
         self.log_evidence = np.zeros(len(cohort))
         self._newest = np.full((len(cohort), len(names)), np.nan)  # what was read of the time that it is now
+        self._ancestry = Ancestry(self.particles) if pasts else None
 
     # -- what is believed ------------------------------------------------------------------------------------
 
@@ -131,6 +134,20 @@ class ParticleFilter:
     def effective(self) -> Floats:
         """Effective number of particles, (N,)."""
         return np.asarray(1.0 / (self.weight**2).sum(axis=1))
+
+    def drawn_pasts(self, draws: int) -> Floats:
+        """Draw courses of what may have been, given all readings so far, (N, ``draws``, t + 1, V).
+
+        Particles are drawn by their weights and followed back to their birth. The further back, the fewer differ, since
+        few of those that were there have descendants.
+
+        Raises:
+            SpecError: If the filter was not told to keep them.
+        """
+        if self._ancestry is None:
+            raise SpecError("pasts is False, so that nothing was kept; allowed: ParticleFilter(..., pasts=True).")
+        u = uniforms(self._seed, self._cohort.ids, 0, Stream.SENSOR, self.t + 1, 1)  # (N, 1)
+        return self._ancestry.courses(systematic(self.weight, u, draws))
 
     # -- moving ----------------------------------------------------------------------------------------------
 
@@ -203,6 +220,7 @@ class ParticleFilter:
         taken._state = self._dynamics.take(self._state, rows)
         taken.particles, taken._log_weight = self.particles[people], self._log_weight[people]
         taken.log_evidence, taken._newest = self.log_evidence[people], self._newest[people]
+        taken._ancestry = None if self._ancestry is None else self._ancestry.take(people)
         return taken
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -248,6 +266,8 @@ class ParticleFilter:
         first = self._past[place]
         now = self.t
         self.t = now - (len(self._past) - place)
+        if self._ancestry is not None:
+            self._ancestry.forget(self.t)
         self._state = self._dynamics.take(first.state, np.arange(len(self._rows)))
         self._log_weight, self.log_evidence = first.log_weight, first.log_evidence
         for instant in self._past[place:]:
@@ -258,11 +278,13 @@ class ParticleFilter:
             self._weigh(instant.reading)
 
     def _move(self, action: Floats, inputs: Floats) -> None:
-        self._resample()
+        origin = self._resample()
         self.t += 1
         rows = self._rows
         self._state, seen = self._dynamics.step(self._state, action[rows], inputs[rows], self._noise(self.t))
         self.particles = seen.reshape(*self._shape, -1)
+        if self._ancestry is not None:
+            self._ancestry.add(self.particles, origin)
 
     def _weigh(self, reading: Floats) -> None:
         known = np.isfinite(reading) & self._read  # (N, V)
@@ -276,20 +298,18 @@ class ParticleFilter:
         self.log_evidence = self.log_evidence + total[:, 0]
         self._log_weight = joint - total
 
-    def _resample(self) -> None:
-        """Draw particles again, systematically, of whoever has too few that count."""
+    def _resample(self) -> Rows | None:
+        """Draw particles again, systematically, of whoever has too few that count; return which, (N, P), if any."""
         people, count = self._shape
         poor = self.effective < LEAST_EFFECTIVE * count
         if not poor.any():
-            return
+            return None
         u = uniforms(self._seed, self._cohort.ids, 0, Stream.SENSOR, self.t, 1)  # (N, 1)
         chosen = np.tile(np.arange(count), (people, 1))
-        edges = self.weight.cumsum(axis=1)
-        ticks = (np.arange(count) + u) / count
-        for row in np.flatnonzero(poor):
-            chosen[row] = np.searchsorted(edges[row] / edges[row, -1], ticks[row])
+        chosen[poor] = systematic(self.weight[poor], u[poor], count)
         self._state = self._dynamics.take(self._state, (np.arange(people)[:, None] * count + chosen).ravel())
         self._log_weight = np.where(poor[:, None], -np.log(count), self._log_weight)
+        return chosen
 
     def _noise(self, step: int) -> Floats:
         ids = self._cohort.ids[self._rows]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtr
 
 from twingym.envs.history import Observant, checked_history, past_people
+from twingym.evaluation.believed_past import Reader
 from twingym.evaluation.fidelity.scores import rank
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, Rows
@@ -26,7 +29,12 @@ DRIFTED, NO_SIGN, TOO_EARLY = "no longer", "no sign against it", "nothing to tel
 
 
 def fit_so_far(
-    scenario: Scenario, dynamics: Dynamics, courses: Courses, alpha: float = 0.05, seed: int = 0
+    scenario: Scenario,
+    dynamics: Dynamics,
+    courses: Courses,
+    alpha: float = 0.05,
+    seed: int = 0,
+    error: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Say of each person whether a model fits their course so far.
 
@@ -39,6 +47,8 @@ def fit_so_far(
         courses: N recorded courses.
         alpha: Chance of a false alarm per person, over all variables and times together.
         seed: Of the model's draws.
+        error: Standard deviations of errors of readings by variable, in its unit; then what was expected is what a
+            particle filter expected that had read all before.
 
     Returns:
         One row per person and variable: ``person``, ``variable``, ``observations``, ``evidence`` against the model now,
@@ -48,9 +58,15 @@ def fit_so_far(
     import pandas as pd
 
     names = [v.name for v in scenario.variables if v.track and v.seen_by("twin") and v.kind != "event"]
-    frames = []
+    frames, share = [], alpha / len(names)
+    erring = ranks_of_readings(scenario, dynamics, courses, error, seed) if error and any(error.values()) else None
     for name in names:
-        test, ranks = watch(scenario, dynamics, courses, name, alpha / len(names), seed)
+        if erring is None:
+            test, ranks = watch(scenario, dynamics, courses, name, share, seed)
+        else:
+            test, ranks = DriftTest(len(courses), share), erring[name]
+            for now in ranks.T:
+                test.add(now)
         seen = np.isfinite(ranks).sum(axis=1)
         found = {"person": courses.ids, "variable": name, "observations": seen, "evidence": test.evidence}
         found |= {"wanted": 1.0 / test.alpha, "since": np.where(test.alarmed, test.alarm * scenario.dt, np.nan)}
@@ -109,3 +125,41 @@ def watch(
             state, seen, np.where((t < courses.length)[:, None], courses.observed[:, t + 1], np.nan), everyone
         )
     return test, ranks
+
+
+def ranks_of_readings(
+    scenario: Scenario, dynamics: Dynamics, courses: Courses, error: Mapping[str, float], seed: int = 0
+) -> dict[str, Floats]:
+    """Rank readings that err among what a particle filter expected of each, having read all before.
+
+    Args:
+        scenario: Whose people.
+        dynamics: The model.
+        courses: N recorded courses.
+        error: Standard deviations of errors by variable, in its unit.
+        seed: Of the particles' luck.
+
+    Returns:
+        Ranks of each variable, (N, T), NaN where nothing was read.
+    """
+    reader = Reader(scenario, dynamics, courses, error, seed=seed)
+    found = {v.name: np.full(courses.delivered.shape[:2], np.nan) for v in scenario.variables}
+    for t in reader:
+        weight, tie = reader.belief.weight, uniforms(seed, courses.ids, 0, Stream.POLICY, t, 1)[:, 0]
+        for k, v in enumerate(scenario.variables):
+            read, expected = reader.told[:, t, k], reader.belief.particles[..., k]  # (N,), (N, P)
+            below, upto = (
+                (weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(axis=1)
+                for equal in (False, True)
+            )
+            # On a bound stand all readings beyond it, and between values of what is read exactly lies nothing.
+            below, upto = np.where(read <= v.low, 0.0, below), np.where(read >= v.high, 1.0, upto)
+            found[v.name][:, t - 1] = np.where(np.isfinite(read), below + tie * (upto - below), np.nan)
+    return found
+
+
+def _reaches(expected: Floats, read: Floats, error: float, equal: bool) -> Floats:
+    """Chance that a reading of what is ``expected`` is below ``read``, or ``equal`` to it."""
+    if error:
+        return np.asarray(ndtr((read - expected) / error))
+    return np.asarray(expected <= read if equal else expected < read, dtype=np.float64)
