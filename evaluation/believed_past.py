@@ -19,6 +19,7 @@ from twingym.envs.live import assumed_errors
 from twingym.envs.readings import MOST_ROWS, Belief, Readings
 from twingym.scenarios.inputs import Guess
 from twingym.scenarios.scenario import Scenario
+from twingym.twins.cohort import Rows
 from twingym.twins.courses import Courses
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.particles import ParticleFilter
@@ -55,26 +56,25 @@ def believed_past(
         seed: Of the particles' luck.
     """
     exact = np.array([not error.get(v.name, 0.0) for v in scenario.variables])
-    times, parts = np.arange(int(history.length.max()) + 1), []
-    for few in _parted(history, particles := max(PARTICLES, draws)):
-        reader = Reader(scenario, dynamics, few, error, particles, seed, steps=len(times) - 1)
+    observed = np.tile(history.observed, (draws, 1, 1, 1))  # (S, N, T + 1, V)
+    for rows in _parted(history, particles := max(PARTICLES, draws)):
+        reader = Reader(scenario, dynamics, history.take(rows), error, particles, seed)
         for _ in reader:
             pass
-        parts.append(reader.belief.drawn_pasts(draws))  # (R, S, times, V)
+        drawn = reader.belief.drawn_pasts(draws).swapaxes(0, 1)  # (S, R, t + 1, V)
+        read = observed[:, rows, : drawn.shape[2]]
+        observed[:, rows, : drawn.shape[2]] = np.where(exact & np.isfinite(read), read, drawn)
     past = history.take(np.tile(np.arange(len(history)), draws))
-    drawn = np.concatenate(parts).swapaxes(0, 1).reshape(len(past), len(times), -1)  # (S * N, times, V)
-    read = past.observed[:, times]
-    kept = (times > past.length[:, None])[..., None] | (exact & np.isfinite(read))
-    observed = past.observed.copy()
-    observed[:, times] = np.where(kept, read, drawn)
-    return replace(past, observed=observed)
+    return replace(past, observed=observed.reshape(past.observed.shape))
 
 
-def _parted(history: Courses, particles: int) -> Iterator[Courses]:
-    """Yield courses of as few people as are best followed at a time."""
+def _parted(history: Courses, particles: int) -> Iterator[Rows]:
+    """Yield who (R,) is followed at a time: few enough, and for equally long, so that company does not matter."""
     together = max(1, MOST_ROWS // particles)
-    for first in range(0, len(history), together):
-        yield history.take(np.arange(first, min(first + together, len(history))))
+    for length in np.unique(history.length):
+        alike = np.flatnonzero(history.length == length)
+        for first in range(0, len(alike), together):
+            yield alike[first : first + together]
 
 
 class Reader:
@@ -93,14 +93,12 @@ class Reader:
         error: Mapping[str, float],
         particles: int = PARTICLES,
         seed: int = 0,
-        steps: int | None = None,
     ) -> None:
         """Begin at birth, whose reading is taken in; arguments as of :func:`believed_past`.
 
-        Whose course is shorter than ``steps``, by default the longest, goes on unread.
+        Whose course is shorter than the longest goes on unread.
         """
-        guess = scenario.guess_inputs
-        self.steps = int(history.length.max()) if steps is None else steps
+        guess, self._steps = scenario.guess_inputs, int(history.length.max())
         self.told, self._delivered = history.observed.copy(), history.filled().delivered
         self._inputs = _inputs(scenario, history, seed)
         # Events are known of whoever goes on: there were none.
@@ -121,7 +119,7 @@ class Reader:
 
     def __iter__(self) -> Iterator[int]:
         """Yield each time."""
-        for t in range(self.steps):
+        for t in range(self._steps):
             self.belief.step(self._delivered[:, t], self._inputs[:, t])
             yield t + 1
             self.belief.assimilate(self.told[:, t + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +34,7 @@ class ReadingArgs:
         Raises:
             SpecError: If a number is impossible, or a belief was asked for where nothing is uncertain.
         """
-        error = dict(_pair(text) for text in self.error)
+        error = errors(self.error)
         asked = any(error.values()) or self.missing or self.gap is not None or self.late
         if not asked:
             if self.belief == "particles":
@@ -46,9 +47,17 @@ class ReadingArgs:
         return Readings(error, self.missing, self.gap, self.late, belief)
 
 
-def _pair(text: str) -> tuple[str, float]:
-    name, _, number = text.partition(":")
-    try:
-        return name, float(number)
-    except ValueError as error:
-        raise SpecError(f"error is {text!r}; allowed: variable:number, such as cgm:15.") from error
+def errors(words: Sequence[str]) -> dict[str, float]:
+    """Return errors of readings by variable, from words such as ``cgm:15``.
+
+    Raises:
+        SpecError: If a word is none.
+    """
+    found = {}
+    for word in words:
+        name, _, number = word.partition(":")
+        try:
+            found[name] = float(number)
+        except ValueError as error:
+            raise SpecError(f"error is {word!r}; allowed: variable:number, such as cgm:15.") from error
+    return found

@@ -25,6 +25,7 @@ from twingym.experiments.cli import run_module
 from twingym.experiments.compare import by_name, scenario_in_common
 from twingym.experiments.console import console, table
 from twingym.experiments.judging import policy_of
+from twingym.experiments.reading_flags import errors
 from twingym.experiments.run_dir import CONFIG, RunDir, describe, free_path, plain
 from twingym.scenarios import registry
 from twingym.scenarios.scenario import Scenario
@@ -47,6 +48,9 @@ class Args:
     """Rules of the scenario, and folders of runs of trained policies; the scenario's baseline if none is named."""
     env: str = "twingym/Glucose-v0"
     """Scenario: an id, or the path of its file."""
+    error: tuple[str, ...] = ()
+    """Standard deviations of errors of the recorded readings, in the variable's unit, such as cgm:15; futures then go
+    on from what may truly have been."""
     alpha: float = 0.05
     """Chance of saying of somebody whom the model fits that it does not."""
     steps: int | None = None
@@ -77,8 +81,8 @@ def run(args: Args) -> None:
         raise SpecError("person is None; allowed: a CSV file. `--example person.csv` writes one to try it with.")
     check_numbers((args.seed,), samples=args.samples)
     policies = named(args.policies or (scenario.baseline,), scenario)
-    twin = personalise(scenario, args.person, weights=args.weights)
-    fits = fit_so_far(scenario, twin.dynamics, twin.history, args.alpha, args.seed)
+    twin = personalise(scenario, args.person, weights=args.weights, error=errors(args.error))
+    fits = fit_so_far(scenario, twin.dynamics, twin.history, args.alpha, args.seed, twin.error)
     futures = twin.branch(policies, args.steps, args.seed, args.samples)
     folder = RunDir.create(
         args.out or free_path(args.log_folder, VERB, scenario.id),

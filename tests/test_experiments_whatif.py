@@ -47,6 +47,25 @@ def test_from_the_example_to_a_table_and_a_picture(tmp_path: Path, capsys: pytes
     assert (out / "manifest.json").is_file()
 
 
+def test_errors_of_readings_widen_where_the_person_is_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    course = tmp_path / "person.csv"
+    assert twingym("whatif", "--example", str(course)) == 0
+    frame = pd.read_csv(course)[:13]
+    frame.loc[12, "insulin"] = float("nan")
+    frame.to_csv(course, index=False)
+    words = ["--person", str(course), "--policies", "basal_bolus", "--steps", "3", "--samples", "20"]
+    widths = []
+    for name, more in (("exact", []), ("erring", ["--error", "cgm:15"])):
+        assert twingym("whatif", *words, *more, "--out", str(tmp_path / name)) == 0
+        now = pd.read_csv(tmp_path / name / "bands.csv").iloc[0]
+        widths.append(now["high"] - now["low"])
+    assert widths[0] == 0.0
+    assert 10.0 < widths[1] < 60.0
+    assert twingym("whatif", *words, "--error", "cgm", "--out", str(tmp_path / "none")) == 2
+    assert "cgm:15" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_trained_run_stands_beside_rules_and_a_changed_person_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
