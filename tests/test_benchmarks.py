@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks import read_past
 from benchmarks.belief import markdown
 from benchmarks.doubt_training import HOW, cell, differences, winner
 
@@ -125,3 +126,14 @@ def test_a_belief_gives_back_what_the_last_reading_loses() -> None:
         by = rows.set_index("shown")
         assert by.loc["last", "lost"] > 2.0 * by.loc["last", "lost_error"]
         assert by.loc["belief", "lost"] < 0.5 * by.loc["last", "lost"]
+
+
+def test_forecasts_from_readings_whose_error_is_declared_are_soon_as_good_as_from_exact_ones() -> None:
+    table = pd.read_csv(RESULTS / "read_past_Glucose-v0.csv")
+    assert read_past.markdown(table) in (RESULTS.parent.parent / "docs" / "one_person.md").read_text(encoding="utf-8")
+    by = table.set_index(["way", "steps"])
+    later = [steps for steps in table["steps"].unique() if steps > 1]
+    for steps in later:
+        assert by.loc[("believed", steps), "crps"] < 1.1 * by.loc[("exact", steps), "crps"]
+        assert by.loc[("believed", steps), "coverage_90"] > by.loc[("taken", steps), "coverage_90"]
+        assert by.loc[("taken", steps), "crps"] > 1.5 * by.loc[("exact", steps), "crps"]
