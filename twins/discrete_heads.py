@@ -88,7 +88,9 @@ class CategoryHead(LevelHead):
     def mean(self, params: Tensor, last: Tensor) -> Tensor:
         """Probability that it stays what it was last, or is the first category if there was none: no order in it."""
         index = self._index(torch.nan_to_num(last, nan=-1.0)).expand(params.shape[:-1])
-        return F.softmax(params, dim=-1).gather(-1, index[..., None])[..., 0]
+        # A softmax by hand, as in the mean of ``ChangeHead``.
+        weight = torch.exp(params - params.amax(-1, keepdim=True))
+        return weight.gather(-1, index[..., None])[..., 0] / weight.sum(-1)
 
 
 class CountHead(LevelHead):
