@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import Linear
 
-from twingym.scenarios import get
+from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people
+from twingym.twins.company import LEAST_ROWS
 from twingym.twins.network import TwinNetwork
 from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.transformer_config import TransformerConfig
@@ -24,14 +26,41 @@ def test_stacked_heads_differ_from_single_ones_by_rounding_only(name: str) -> No
     hidden = torch.randn(50, network.config.width, generator=generator)
     stacked = StackedHeads(network.trunk.heads)
     features = stacked.block(hidden)
+    widths = earlier_widths(network)
     for m, head in enumerate(network.trunk.heads):
         torch.testing.assert_close(features[m], head.block(hidden), rtol=1e-4, atol=1e-4)
-        for v, layer in enumerate(head.write):
-            width = head.earlier[v - 1].in_features if v and isinstance(head.earlier[v - 1], Linear) else 0
+        for v, (layer, width) in enumerate(zip(head.write, widths, strict=True)):
             told = torch.randn(50, width, generator=generator)
             params = stacked.params(features, v, told)
             assert params.shape == (4, 50, layer.out_features)
             torch.testing.assert_close(params[m], head.params(head.block(hidden), v, told), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", list(filter(ships, names())))
+@torch.inference_mode()
+def test_what_heads_say_of_somebody_does_not_depend_on_company(name: str) -> None:
+    """Bit by bit, in batches of any size that occurs: small ones are filled up."""
+    stacked = (network := TwinModel.load(weights_folder(get(name))).network).stacked()
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(300, network.config.width, generator=draw)
+    told = [torch.randn(300, width, generator=draw) for width in earlier_widths(network)]
+
+    def said(rows: Tensor) -> list[Tensor]:
+        features = stacked.block(hidden[rows])
+        found = [features, *(stacked.params(features, v, each[rows]) for v, each in enumerate(told))]
+        return [*found, stacked.tails(stacked.active(features)).mT] if network.affected else found
+
+    whole = said(torch.arange(300))
+    for count in (*range(LEAST_ROWS, 40), 65, 129, 255):
+        rows = torch.randperm(300, generator=draw)[:count]
+        for part, of_all in zip(said(rows), whole, strict=True):
+            assert torch.equal(part, of_all[:, rows]), count
+
+
+def earlier_widths(network: TwinNetwork) -> list[int]:
+    """How many numbers earlier variables tell about each variable."""
+    earlier = network.trunk.heads[0].earlier  # type: ignore[union-attr]
+    return [0, *(layer.in_features if isinstance(layer, Linear) else 0 for layer in earlier)]
 
 
 @torch.inference_mode()

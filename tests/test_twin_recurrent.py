@@ -199,7 +199,7 @@ def scenario():
 @torch.inference_mode()
 def test_stepping_people_believes_what_reading_their_courses_does(scenario):
     """With staggered ends, so that some restart while others go on; missing values included."""
-    stops = np.array([40, 3, 17, 40, 25, 8, 39, 1, 30, 12])
+    stops = np.array([40, 3, 17, 40, 25, 8, 39, 1, 30, 12, 40, 5])
     network = TwinNetwork.untrained(scenario.twin_spec(), SMALL).eval()
     torch.nn.init.normal_(network.wide.weight, std=0.2, generator=torch.Generator().manual_seed(0))
     courses = record(scenario, people("train", len(stops)), 3, 41, scenario.fidelity).courses

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from twingym.twins.cohort import Cohort, Rows
+from twingym.twins.company import LEAST_ROWS, padded
 from twingym.twins.errors import DynamicsError
 from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
@@ -18,9 +17,6 @@ from twingym.twins.scales import Floats
 from twingym.twins.seen import Done, Seen, advance_seen
 from twingym.twins.transformer import Cache
 
-# Tiny matrix products round differently; below this many rows the batch is padded, so that a course does not depend on
-# the company it is computed in.
-LEAST_ROWS = 8
 LARGEST_TEMPORARY = 28 << 20  # bytes; glibc learns from blocks of up to 32 MiB
 
 
@@ -118,7 +114,7 @@ class TransformerDynamics:
     @torch.inference_mode()
     def take(self, state: TwinState, rows: Rows) -> TwinState:
         """Return a copy of ``rows``, in that order."""
-        where = torch.from_numpy(_padded(np.asarray(rows, dtype=np.int64)))
+        where = torch.from_numpy(padded(np.asarray(rows, dtype=np.int64)))
         return TwinState(
             state.cache.take(where),
             state.traits[where],
@@ -148,7 +144,7 @@ class TransformerDynamics:
 
     def bind(self, state: TwinState, head: Rows) -> TwinState:
         """Bind people to other heads, shape (N,), from here on."""
-        before, state.head = state.head, torch.from_numpy(_padded(np.asarray(head, dtype=np.int64)))
+        before, state.head = state.head, torch.from_numpy(padded(np.asarray(head, dtype=np.int64)))
         state.people = replace(state.people, stale=state.people.stale | (state.head != before))
         return state
 
@@ -172,7 +168,7 @@ class TransformerDynamics:
             full = np.full((state.count, observed.shape[1]), np.nan)
             full[rows] = observed
             observed = full
-        value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
+        value, mask = (_float(array) for array in self.spec.encode_values(padded(observed)))
         told = advance_seen(state.before, value, mask, self.network.units, state.done)
         corrected = self.network.correct(state.people, value, mask, state.before.last, state.traits)
 
@@ -198,7 +194,7 @@ class TransformerDynamics:
         """
         tokens = self._tokens(state, action, inputs)
         hidden = self.network.trunk.decode(tokens, state.cache)
-        value, mask = (_float(array) for array in self.spec.encode_values(_padded(observed)))
+        value, mask = (_float(array) for array in self.spec.encode_values(padded(observed)))
         u, chances = self._uniforms(spare)
         found = [self.network.ranks(hidden, tokens, value, mask, u, state.seen.last, state.head, self._stacked)]
         if self.network.measurement is not None:
@@ -210,7 +206,7 @@ class TransformerDynamics:
 
     def _unborn(self, cohort: Cohort, noise: Floats) -> TwinState:
         count, width = len(cohort), len(self.spec.modelled)
-        traits = {name: _padded(values) for name, values in cohort.traits.items()}
+        traits = {name: padded(values) for name, values in cohort.traits.items()}
         rows = max(count, LEAST_ROWS)
         unborn = Seen.unborn(rows, width, self.spec.choices, self.spec.amounts)
         return TwinState(
@@ -221,7 +217,7 @@ class TransformerDynamics:
             seen=unborn,
             before=unborn,
             people=self.network.unborn(rows),
-            head=torch.from_numpy(_padded((noise[:, 0] * self.heads).astype(np.int64))),
+            head=torch.from_numpy(padded((noise[:, 0] * self.heads).astype(np.int64))),
             means=torch.zeros(self.heads, rows, width),
             doubt=torch.zeros(rows),
             count=count,
@@ -237,7 +233,7 @@ class TransformerDynamics:
         return self.network.tokens(state.seen, actions, inputs, state.traits)
 
     def _tokens(self, state: TwinState, action: Floats, inputs: Floats) -> Tensor:
-        delivered, taken_in = _padded(action), _padded(inputs)
+        delivered, taken_in = padded(action), padded(inputs)
         state.done = Done(
             _float(self.spec.encode_choices(delivered)),
             _float(self.spec.encode_amounts(delivered, taken_in, state.own)),
@@ -273,7 +269,7 @@ class TransformerDynamics:
 
     def _uniforms(self, noise: Floats) -> tuple[Tensor, Tensor]:
         """Split noise (N, noise_width) into uniforms of values, away from 0 and 1, and of what is measured."""
-        u, chances = _float(_padded(noise[:, 1:])).tensor_split([self.network.noise_width], dim=-1)
+        u, chances = _float(padded(noise[:, 1:])).tensor_split([self.network.noise_width], dim=-1)
         return u.clamp(1e-6, 1.0 - 1e-6), chances
 
 
@@ -294,9 +290,3 @@ def spread(means: Floats) -> Floats:
 
 def _float(array: Floats) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-
-
-def _padded(array: NDArray[Any]) -> NDArray[Any]:
-    """Repeat the last row until there are LEAST_ROWS."""
-    short = LEAST_ROWS - len(array)
-    return array if short <= 0 else np.concatenate([array, np.repeat(array[-1:], short, axis=0)])

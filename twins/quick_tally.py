@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from twingym.twins.company import padded_table
 from twingym.twins.recurrent import Belief, RecurrentEvents, Tally, chance_of_more, endings, odds_after
 
 LEAST_SHARE = 1e-30  # arithmetic with still smaller, denormal numbers is slow
@@ -90,7 +91,8 @@ class QuickTally:
         # The share that is left after each count of nobody, and the rates of those.
         left = torch.cat([torch.zeros_like(rates[:, :1]), -rates.cumsum(1)], dim=1).exp()  # (M, C + 1, J)
         table = torch.cat([left, left[:, :-1] * rates], dim=1)  # (M, 2 C + 1, J)
-        sums, shares_then = torch.bmm(table, shares.mT), shares * left[:, -1:]  # (M, 2 C + 1, B), (M, B, J)
+        sums = torch.bmm(padded_table(table), shares.mT)[:, : table.shape[1]]  # (M, 2 C + 1, B)
+        shares_then = shares * left[:, -1:]  # (M, B, J)
         treated = (self.effect != 0.0).flatten(1).any(1).nonzero()[:, 0]
         if len(treated):
             some, own = [], shares[:, treated]  # (M, S, J)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from twingym.twins.company import padded_table
 from twingym.twins.transformer import EnsembleHead
 
 _gelu_ = torch.ops.aten.gelu_  # in place: to fetch memory for this much takes longer than the function
@@ -48,11 +49,13 @@ class StackedHeads:
         self._down, self._prior_down, self._bias = (_centred(w) for w in (self._down, self._prior_down, self._bias))
         by_variable = list(zip(*(h.write for h in heads), strict=True))
         # Products with few columns are fastest the other way round, and so is what is made of their results.
-        self._write = [_matrices(layers).mT.contiguous() for layers in by_variable]  # (M, P, D) each
-        self._write_bias = [_biases(layers).mT for layers in by_variable]
+        write = [_matrices(layers).mT for layers in by_variable]  # (M, P, D) each
+        bias = [_biases(layers).mT for layers in by_variable]
+        self._widths, self._tail = [each.shape[1] for each in write], acting * len(affected)
+        self._write, self._bias_of = [padded_table(w) for w in write], [padded_table(b) for b in bias]
         if affected:
-            self._tails = torch.cat([self._write[v][:, -acting:] for v in affected], dim=1)
-            self._tails_bias = torch.cat([self._write_bias[v][:, -acting:] for v in affected], dim=1)
+            self._tails = padded_table(torch.cat([write[v][:, -acting:] for v in affected], dim=1))
+            self._tails_bias = padded_table(torch.cat([bias[v][:, -acting:] for v in affected], dim=1))
         self._earlier = [  # (M, E, D) each
             _matrices(layers) if isinstance(layers[0], nn.Linear) else None
             for layers in zip(*(h.earlier for h in heads), strict=True)
@@ -85,11 +88,11 @@ class StackedHeads:
             active = _gelu_(torch.addcmul(z, told, earlier))
         else:
             active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape), earlier))
-        return torch.baddbmm(self._write_bias[v], self._write[v], active.mT).mT
+        return torch.baddbmm(self._bias_of[v], self._write[v], active.mT)[:, : self._widths[v]].mT
 
     def tails(self, active: Tensor) -> Tensor:
         """Effects of each that may act on each of K affected variables, (M, K times acting, B), from :meth:`active`."""
-        return torch.baddbmm(self._tails_bias, self._tails, active.mT)
+        return torch.baddbmm(self._tails_bias, self._tails, active.mT)[:, : self._tail]
 
     def _norm(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], self._ones, self._zeros)  # faster than without scale and shift
