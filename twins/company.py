@@ -24,6 +24,12 @@ def padded(rows: NDArray[Any]) -> NDArray[Any]:
     return rows if short <= 0 else np.concatenate([rows, np.repeat(rows[-1:], short, axis=0)])
 
 
+def padded_rows(rows: Tensor) -> Tensor:
+    """Repeat the last of row numbers (S,) until there are enough of them, if there are any."""
+    short = LEAST_ROWS - len(rows)
+    return rows if short <= 0 else torch.cat([rows, rows[-1:].expand(short if len(rows) else 0)])
+
+
 def padded_table(table: Tensor) -> Tensor:
     """Fill the rows of tables (M, P, ...) up with zeros until there are enough of them."""
     short = max(LEAST_TABLE - table.shape[1], 0)

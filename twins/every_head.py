@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from twingym.twins.company import padded_rows
 from twingym.twins.stacked_heads import StackedHeads
 
 if TYPE_CHECKING:
@@ -35,20 +36,26 @@ class EveryHead:
         self._network, self._tokens, self._last = network, tokens, last
         self._heads = heads or network.stacked()
         self._features, self._linear = self._heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
-        self._active = self._heads.active(self._features)
+        self._active: Tensor | None = None
 
     def params(self, k: int, drawn: Tensor) -> Tensor:
         """Parameters (M, B, P) of variable k, given what was ``drawn`` before it, (B, k)."""
         told = self._network.told(drawn, k, self._last)
         shared = self._network.shared(k, self._linear, told)
+        if not told.shape[-1] and self._active is None:
+            self._active = self._heads.active(self._features)  # several variables may depend on nothing else
         return self._heads.params(self._features, k, told, self._active) + shared
 
     def effects(self) -> Tensor:
-        """Effects (B, M, K) of what is done in this step."""
+        """Effects (B, M, K) of what is done in this step: none on whom nothing is done to."""
         layout, affected = self._network.layout, self._network.affected
-        say = self._heads.tails(self._active)  # (M, K * acting, B)
+        done = layout.done(self._tokens)  # (B, acting)
+        rows = padded_rows(done.any(dim=-1).nonzero()[:, 0])  # (S,)
+        effects = done.new_zeros(len(done), self._heads.count, len(affected))
+        if len(rows) == 0:
+            return effects
+        say = self._heads.tails(self._heads.active(self._features[:, rows]))  # (M, K * acting, S)
         if self._linear:
-            say = say + torch.cat([self._linear[k][..., -layout.acting :] for k in affected], dim=-1).mT
-        return self._network.effect(say.unflatten(1, (len(affected), -1)), layout.done(self._tokens).T, dim=2).permute(
-            2, 0, 1
-        )
+            say = say + torch.cat([self._linear[k][..., rows, -layout.acting :] for k in affected], dim=-1).mT
+        each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)
+        return effects.index_copy_(0, rows, self._network.effect(each, done[rows].T, dim=2).permute(2, 0, 1))
