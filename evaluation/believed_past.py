@@ -57,8 +57,7 @@ def believed_past(
     """
     exact = np.array([not error.get(v.name, 0.0) for v in scenario.variables])
     observed = np.tile(history.observed, (draws, 1, 1, 1))  # (S, N, T + 1, V)
-    for rows in _parted(history, particles := max(PARTICLES, draws)):
-        reader = Reader(scenario, dynamics, history.take(rows), error, particles, seed)
+    for rows, reader in readers(scenario, dynamics, history, error, max(PARTICLES, draws), seed):
         for _ in reader:
             pass
         drawn = reader.belief.drawn_pasts(draws).swapaxes(0, 1)  # (S, R, t + 1, V)
@@ -68,20 +67,30 @@ def believed_past(
     return replace(past, observed=observed.reshape(past.observed.shape))
 
 
-def _parted(history: Courses, particles: int) -> Iterator[Rows]:
-    """Yield who (R,) is followed at a time: few enough, and for equally long, so that company does not matter."""
+def readers(
+    scenario: Scenario,
+    dynamics: Dynamics,
+    history: Courses,
+    error: Mapping[str, float],
+    particles: int = PARTICLES,
+    seed: int = 0,
+) -> Iterator[tuple[Rows, Reader]]:
+    """Yield readers and of whom, (R,): few enough at a time, and equally long, so that company does not matter."""
     together = max(1, MOST_ROWS // particles)
     for length in np.unique(history.length):
         alike = np.flatnonzero(history.length == length)
         for first in range(0, len(alike), together):
-            yield alike[first : first + together]
+            rows = alike[first : first + together]
+            yield rows, Reader(scenario, dynamics, history.take(rows), error, particles, seed)
 
 
 class Reader:
-    """Reads people's past: iterate over its times, 1 to T, before the reading of each is taken in.
+    """Reads the past of people of whom equally much was recorded.
+
+    Iterate over its times, from 1 on: the reading of each is taken in when the next is asked for.
 
     Attributes:
-        belief: What is believed then, or in the end.
+        belief: What is believed now.
         told: Readings, (N, T + 1, V), NaN where there was none.
     """
 
@@ -91,19 +100,15 @@ class Reader:
         dynamics: Dynamics,
         history: Courses,
         error: Mapping[str, float],
-        particles: int = PARTICLES,
-        seed: int = 0,
+        particles: int,
+        seed: int,
     ) -> None:
-        """Begin at birth, whose reading is taken in; arguments as of :func:`believed_past`.
-
-        Whose course is shorter than the longest goes on unread.
-        """
-        guess, self._steps = scenario.guess_inputs, int(history.length.max())
+        """Begin at birth, whose reading is taken in; arguments as of :func:`believed_past`."""
+        guess, self._steps = scenario.guess_inputs, int(history.length[0])
         self.told, self._delivered = history.observed.copy(), history.filled().delivered
         self._inputs = _inputs(scenario, history, seed)
         # Events are known of whoever goes on: there were none.
         self.told[..., [k for k, v in enumerate(scenario.variables) if v.kind == "event"]] = 0.0
-        self.told[np.arange(self.told.shape[1]) > history.length[:, None]] = np.nan
         self.belief = ParticleFilter(
             dynamics if guess is None else GuessedInputs(dynamics, _where_unknown(guess)),
             scenario.variables,

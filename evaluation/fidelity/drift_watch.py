@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from twingym.envs.history import Observant, checked_history, past_people
-from twingym.evaluation.believed_past import Reader
+from twingym.evaluation.believed_past import readers
 from twingym.evaluation.fidelity.scores import rank
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, Rows
@@ -142,19 +142,21 @@ def ranks_of_readings(
     Returns:
         Ranks of each variable, (N, T), NaN where nothing was read.
     """
-    reader = Reader(scenario, dynamics, courses, error, seed=seed)
     found = {v.name: np.full(courses.delivered.shape[:2], np.nan) for v in scenario.variables}
-    for t in reader:
-        weight, tie = reader.belief.weight, uniforms(seed, courses.ids, 0, Stream.POLICY, t, 1)[:, 0]
-        for k, v in enumerate(scenario.variables):
-            read, expected = reader.told[:, t, k], reader.belief.particles[..., k]  # (N,), (N, P)
-            below, upto = (
-                (weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(axis=1)
-                for equal in (False, True)
-            )
-            # On a bound stand all readings beyond it, and between values of what is read exactly lies nothing.
-            below, upto = np.where(read <= v.low, 0.0, below), np.where(read >= v.high, 1.0, upto)
-            found[v.name][:, t - 1] = np.where(np.isfinite(read), below + tie * (upto - below), np.nan)
+    for rows, reader in readers(scenario, dynamics, courses, error, seed=seed):
+        for t in reader:
+            tie = uniforms(seed, courses.ids[rows], 0, Stream.POLICY, t, 1)[:, 0]
+            for k, v in enumerate(scenario.variables):
+                read, expected = reader.told[:, t, k], reader.belief.particles[..., k]  # (R,), (R, P)
+                below, upto = (
+                    (reader.belief.weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(
+                        axis=1
+                    )
+                    for equal in (False, True)
+                )
+                # On a bound stand all readings beyond it, and between values of what is read exactly lies nothing.
+                below, upto = np.where(read <= v.low, 0.0, below), np.where(read >= v.high, 1.0, upto)
+                found[v.name][rows, t - 1] = np.where(np.isfinite(read), below + tie * (upto - below), np.nan)
     return found
 
 
