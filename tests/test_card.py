@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from tests.command_line import twingym
 
 from twingym.evaluation.cards.model_card import CARD, PAGE, read_card, write_card
 from twingym.evaluation.cards.page import PLOT, page
 from twingym.evaluation.fidelity.report import Effort, bars
 from twingym.experiments.card import Args, depends_on, judged
-from twingym.experiments.cli import main
 from twingym.experiments.console import console
 from twingym.experiments.finished_blocks import NAME, FinishedBlocks
 from twingym.scenarios import get, names
@@ -43,12 +43,6 @@ SMALL = {
     "experiments.card.QUICK": FEW,
     "experiments.card.snapshots": lambda scenario: {},
 }
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 @pytest.fixture(scope="module")

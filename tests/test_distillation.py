@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from tests.command_line import twingym
 from tests.test_backbones import SMALL, drifting, spec
 
-from twingym.experiments.cli import main
 from twingym.twins import Courses, TwinModel
 from twingym.twins.cohort import Cohort
 from twingym.twins.decode import spread
@@ -150,9 +150,3 @@ def test_the_command_teaches_a_model_and_replaces_none_unasked(
     assert twingym("distil", *said, "--replace") == 0  # on the same networks
     again = TwinModel.load(tmp_path / "nudge_twin").network.state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in taught.network.state_dict().items())
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import tyro
 from matplotlib.image import imread
+from tests.command_line import twingym
 
 from twingym.experiments.cli import VERBS, main, module_of
 from twingym.scenarios import Parameter, registry
@@ -188,11 +189,9 @@ def test_the_plot_is_made_by_the_code(tmp_path: Path) -> None:
     assert (abs(made - kept).max(axis=2) > 0.2).mean() < 0.005, "run: python docs/plots.py"
 
 
-def twingym(*words: str) -> None:
+def succeed(*words: str) -> None:
     """Run a command line and expect it to succeed."""
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    assert end.value.code == 0
+    assert twingym(*words) == 0
 
 
 @pytest.fixture
@@ -218,7 +217,7 @@ def test_one_command_fits_trains_and_judges_a_file_from_outside(
 ) -> None:
     shorten_fits(monkeypatch, 8_000, epochs=2, batches=5, batch_tokens=1_500)
     little = ("--n-timesteps", "4096", "--n-envs", "64", "--hyperparams", "batch_size:1024")
-    twingym("train", "--env", "my_scenario.py", *little, "--eval-people", "40", "--no-progress")
+    succeed("train", "--env", "my_scenario.py", *little, "--eval-people", "40", "--no-progress")
     assert (elsewhere / "my_scenario_twin" / "twin.safetensors").is_file()
     run = elsewhere / "runs" / "ppo" / "Theophylline-v0_1"
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
@@ -232,9 +231,9 @@ def test_one_command_fits_trains_and_judges_a_file_from_outside(
 def test_the_commands_of_the_tutorial_lead_to_a_better_policy(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_fits(monkeypatch, 150_000, epochs=20, batches=40, batch_tokens=5_000)
     for seed in ("0", "1"):
-        twingym("train", "--env", "my_scenario.py", "--seed", seed, "--n-timesteps", "600000", "--no-progress")
+        succeed("train", "--env", "my_scenario.py", "--seed", seed, "--n-timesteps", "600000", "--no-progress")
     runs = [elsewhere / "runs" / "ppo" / f"Theophylline-v0_{number}" for number in (1, 2)]
-    twingym("compare", "--runs", *map(str, runs), "--rules", "one_rate", "by_level", "--no-progress")
+    succeed("compare", "--runs", *map(str, runs), "--rules", "one_rate", "by_level", "--no-progress")
     found = judged(elsewhere / "runs" / "compare" / "Theophylline-v0_1").xs("reference", level="dynamics")
     agents = [f"ppo/{run.name}" for run in runs]
     assert dict(found["verdict"]) == {"one_rate": "fail", "by_level": "pass"} | dict.fromkeys(agents, "pass")
@@ -258,7 +257,7 @@ def walk(root: Path, little: bool) -> pd.DataFrame:
     for program, verb, *words in commands(WALK):
         assert program == "twingym"
         typed.append(verb)
-        twingym(verb, *words, *(LITTLE.get(verb, ()) if little else ()))
+        succeed(verb, *words, *(LITTLE.get(verb, ()) if little else ()))
     assert typed == ["new-scenario", "show", "check-scenario", "check-scenario", "fit", "train", "compare"]
     assert (root / "sleep_scenario_golden.json").is_file()
     assert (root / "sleep_scenario_twin" / "twin.safetensors").is_file()
@@ -274,7 +273,7 @@ def test_the_walk_leads_from_nothing_to_a_judged_policy(elsewhere: Path, monkeyp
 
 
 def test_the_failure_that_the_walk_shows_is_what_is_told(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    twingym("new-scenario", "Sleep", "--kind", "patient")
+    succeed("new-scenario", "Sleep", "--kind", "patient")
     path = elsewhere / "sleep_scenario.py"
     text = path.read_text(encoding="utf-8")
     code = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]

@@ -12,13 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tests.command_line import twingym
 
 from twingym.agents.callbacks import ConstraintLog
 from twingym.agents.export import load_policy
 from twingym.agents.policy import latest_checkpoint
 from twingym.evaluation.tables import verify
 from twingym.experiments import fit, train
-from twingym.experiments.cli import STOPPED, VERBS, main, module_of, run_verb
+from twingym.experiments.cli import STOPPED, VERBS, module_of, run_verb
 from twingym.experiments.compare import by_name
 from twingym.experiments.demo import free_demo
 from twingym.experiments.judging import Bench
@@ -28,12 +29,6 @@ from twingym.twins.errors import SpecError
 MIRROR = str(Path(__file__).parent / "mirror_scenario.py")
 QUICK = ["--env", MIRROR, "--dynamics", "reference", "--n-envs", "64", "--no-progress"]
 SMALL = ["--hyperparams", "n_steps:16", "batch_size:512", "--eval-people", "40"]
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 @pytest.fixture(scope="module")

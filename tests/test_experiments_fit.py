@@ -5,10 +5,10 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from tests.command_line import twingym
 
 from twingym.envs.dynamics import CHALLENGER
 from twingym.evaluation.cards.replacement import lost_bars
-from twingym.experiments.cli import main
 from twingym.experiments.fit import one_ahead, others
 from twingym.twins.model import TwinModel, digest
 
@@ -63,9 +63,7 @@ SCENARIO = replace(SCENARIO, fidelity=FidelityPlan(
 
 def run_fit(path, *words):
     small = ("--people", "600", "--held-out", "60", "--batch-tokens", "300", "--ema", "0.9", "--no-card")
-    with pytest.raises(SystemExit) as stop:
-        main(["fit", "--env", str(path), *small, *words])
-    return int(stop.value.code or 0)
+    return twingym("fit", "--env", str(path), *small, *words)
 
 
 def test_a_worse_model_is_kept_aside_and_named(nudge, capsys):

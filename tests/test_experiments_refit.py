@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.command_line import twingym
 from tests.test_experiments_fit import PLANNED
 
 from twingym.agents.export import export_policy
 from twingym.agents.trainer import train
 from twingym.envs.behaviour import collect
 from twingym.evaluation.cards.replacement import clearly_worse
-from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir, describe
 from twingym.scenarios import get
 from twingym.scenarios.table.courses import course_frame, read_courses
@@ -28,12 +28,6 @@ from twingym.twins.transformer_config import TransformerConfig
 
 SMALL = TransformerConfig(width=16, layers=1, attention_heads=2, head_width=8, ensemble=2, ensemble_width=8)
 QUICK = ("--epochs", "3", "--batches", "12", "--batch-tokens", "600", "--learning-rate", "3e-3")
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 @pytest.fixture(scope="module")

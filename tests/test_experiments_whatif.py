@@ -8,17 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from tests.command_line import twingym
 
-from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir, describe
 from twingym.scenarios import get
 from twingym.scenarios.weights import weights_folder
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 def test_from_the_example_to_a_table_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from gymnasium.utils.env_checker import check_env
+from tests.command_line import twingym
 from tests.level_scenario import GAIN, KEEPS, MOVES, LevelReference
 
 from twingym.envs import Belief, Readings, RulePolicy, SB3VecEnv, TwinEnv, TwinVectorEnv
 from twingym.envs.guessed_inputs import GuessedInputs
 from twingym.evaluation import evaluate
-from twingym.experiments.cli import main
 from twingym.experiments.run_dir import RunDir
 from twingym.scenarios import get
 from twingym.scenarios.glucose.meals import COUNTING_ERROR
@@ -274,11 +274,6 @@ def test_what_cannot_be_is_refused():
 
 
 def test_readings_on_the_command_line(tmp_path, capsys):
-    def twingym(*words: str) -> int:
-        with pytest.raises(SystemExit) as stop:
-            main(words)
-        return int(stop.value.code or 0)
-
     bad = ("--missing", "0.3", "--gap", "2", "--late", "1", "--dynamics", "reference")
     words = ("train", "--env", str(HERE / "level_scenario.py"), "--error", "level:1.5", *bad, "--n-envs", "4")
     few = ("--n-timesteps", "32", "--hyperparams", "n_steps:8", "batch_size:32", "--eval-people", "0")

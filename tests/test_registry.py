@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.command_line import twingym
 
-from twingym.experiments.cli import main
 from twingym.scenarios import get, load, names, plugins, register, registry
 from twingym.scenarios.weights import weights_folder
 from twingym.twins.errors import SpecError
@@ -23,12 +23,6 @@ def mirror(name: str, horizon: int = 16) -> str:
     """Return the text of a scenario file."""
     assert "horizon=16," in MIRROR
     return MIRROR.replace("Mirror-v0", name).replace("horizon=16,", f"horizon={horizon},")
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 def read_again() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.command_line import twingym
 
 from twingym.evaluation import Finding, check_scenario
 from twingym.evaluation.checks.golden_course import GoldenCourses, golden_path, write_golden
@@ -19,7 +20,6 @@ from twingym.evaluation.checks.scenario import CHECKS
 from twingym.evaluation.checks.subject import Subject
 from twingym.experiments.card import SNAPSHOTS
 from twingym.experiments.check_scenario import trained
-from twingym.experiments.cli import main
 from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships
 from twingym.scenarios.template import write_scenario
@@ -29,12 +29,6 @@ from twingym.twins.errors import RunExistsError, SpecError, UnknownNameError, We
 pytestmark = pytest.mark.usefixtures("own_registry")
 KINDS = ("patient", "consumer")
 NAMES = {"patient": "Dose", "consumer": "Message"}
-
-
-def twingym(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    return int(stop.value.code or 0)
 
 
 def edit(path: Path, *changes: tuple[str, str]) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.command_line import twingym
 from tests.test_table_check import SPEC, clinic, refused_all
 
 from twingym.agents.trainer import train
@@ -18,7 +19,6 @@ from twingym.evaluation import compare
 from twingym.evaluation.cards.model_card import CARD, PAGE, read_card
 from twingym.evaluation.checks.limits import limit_checks
 from twingym.evaluation.checks.subject import Subject
-from twingym.experiments.cli import main
 from twingym.experiments.fit_recorded import EXPLOITED_PEOPLE
 from twingym.experiments.judging import Bench
 from twingym.scenarios import Step, Values, from_table, get
@@ -91,9 +91,7 @@ def fitted(tmp_path_factory):
 
 
 def verb(name, path, *words):
-    with pytest.raises(SystemExit) as stop:
-        main([name, "--env", str(path), *words])
-    return int(stop.value.code or 0)
+    return twingym(name, "--env", str(path), *words)
 
 
 # -- the grid ------------------------------------------------------------------------------------------------------

@@ -124,9 +124,10 @@ class EventAmounts(nn.Module):
 
     def typical(self, a: int, purse: Purse, effect: Tensor, events: Tensor, traits: Tensor) -> Tensor:
         """What each head expects ``events`` (B,) to come to, about the middle, as values (B, M) on [-1, 1]."""
-        shape, rate = (x[..., a] for x in self.posterior(purse, traits))
-        amount = self.log_shape.exp()[:, a] * events[:, None] * rate / shape * effect[..., a].exp()
-        return torch.where(events[:, None] > 0.0, self.value(a, amount), -1.0)
+        rows, none = events.nonzero()[:, 0], torch.full_like(effect[..., a], -1.0)
+        shape, rate = (x[..., a] for x in self.posterior(purse.each(lambda tensor: tensor[rows]), traits[rows]))
+        amount = self.log_shape.exp()[:, a] * events[rows, None] * rate / shape * effect[rows, :, a].exp()
+        return none.index_copy(0, rows, self.value(a, amount))
 
 
 def _gamma(shape: Tensor, u: Tensor) -> Tensor:

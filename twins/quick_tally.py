@@ -116,7 +116,7 @@ class QuickTally:
         noticed = torch.zeros_like(counted[:, 0], dtype=torch.bool)
         for c, n in enumerate(counted.unbind(-1)):
             log_mean = log_rates[:, :, c] + effect[:, :, c]  # (M, S, J)
-            mean, total = log_mean.exp(), there.sum(-1)
+            mean, total = log_rates[:, :, c].exp() * effect[:, :, c].exp(), there.sum(-1)  # cheaper than of their sum
             present = torch.sigmoid(odds + (total / whole).log()).masked_fill(noticed, 1.0)
             means.append((there * mean).sum(-1) / total * present)
             staying, leaving = endings(self.events.log_leaving[:, c, None], before.counted[:, c], n)  # (M, S)
