@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twingym.evaluation.cards.blocks import exploited
 from twingym.evaluation.cards.markdown import bounded, markdown_table
-from twingym.evaluation.cards.page import exploited
 
 # A right value lies outside of a 95 % interval in 5 % of cases, and beyond one end of it in 2.5 %.
 CHANCE = (
