@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class EveryHead:
-    """All heads on one trunk output; ask for the variables' parameters in declared order."""
+    """All heads on one trunk output; ask for the variables' parameters in declared order.
+
+    Attributes:
+        heads: Those of the trunk, stacked.
+    """
 
     def __init__(
         self, network: TwinNetwork, hidden: Tensor, tokens: Tensor, last: Tensor, heads: StackedHeads | None = None
@@ -34,8 +38,8 @@ class EveryHead:
             heads: Those of the trunk, stacked once for many steps; None stacks them now.
         """
         self._network, self._tokens, self._last = network, tokens, last
-        self._heads = heads or network.stacked()
-        self._features, self._linear = self._heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
+        self.heads = heads or network.stacked()
+        self._features, self._linear = self.heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
         self._active: Tensor | None = None
 
     def params(self, k: int, drawn: Tensor) -> Tensor:
@@ -43,19 +47,21 @@ class EveryHead:
         told = self._network.told(drawn, k, self._last)
         shared = self._network.shared(k, self._linear, told)
         if not told.shape[-1] and self._active is None:
-            self._active = self._heads.active(self._features)  # several variables may depend on nothing else
-        return self._heads.params(self._features, k, told, self._active) + shared
+            self._active = self.heads.active(self._features)  # several variables may depend on nothing else
+        return self.heads.params(self._features, k, told, self._active) + shared
 
-    def effects(self) -> Tensor:
-        """Effects (B, M, K) of what is done in this step: none on whom nothing is done to."""
+    def effects(self) -> tuple[Tensor, Tensor]:
+        """Return whom something is done to in this step, (S,) row numbers, and effects (S, M, K); there are no others.
+
+        Row numbers may be told more than once.
+        """
         layout, affected = self._network.layout, self._network.affected
         done = layout.done(self._tokens)  # (B, acting)
-        rows = padded_rows(done.any(dim=-1).nonzero()[:, 0])  # (S,)
-        effects = done.new_zeros(len(done), self._heads.count, len(affected))
+        rows = padded_rows(done.any(dim=-1).nonzero()[:, 0])
         if len(rows) == 0:
-            return effects
-        say = self._heads.tails(self._heads.active(self._features[:, rows]))  # (M, K * acting, S)
+            return rows, done.new_zeros(0, self.heads.count, len(affected))
+        say = self.heads.tails(self.heads.active(self._features[:, rows]))  # (M, K * acting, S)
         if self._linear:
             say = say + torch.cat([self._linear[k][..., rows, -layout.acting :] for k in affected], dim=-1).mT
         each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)
-        return effects.index_copy_(0, rows, self._network.effect(each, done[rows].T, dim=2).permute(2, 0, 1))
+        return rows, self._network.effect(each, done[rows].T, dim=2).permute(2, 0, 1)

@@ -184,7 +184,7 @@ class TwinNetwork(nn.Module):
 
     def stacked(self) -> StackedHeads:
         """Return the heads as they are now, ready for many steps."""
-        return StackedHeads(self.trunk.heads, self.affected, self.layout.acting)
+        return StackedHeads(self.trunk.heads, self.affected, self.layout.acting, self.events)
 
     def log_prob(self, hidden: Tensor, tokens: Tensor, target: Tensor, present: Tensor, last: Tensor) -> Tensor:
         """Log likelihood of the next observation under every head.
@@ -300,8 +300,9 @@ class TwinNetwork(nn.Module):
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if self.events is not None:
-            factors = self.events.factors(every.effects())
-            occasion = Occasion(self.events, people, factors, self.layout.traits(tokens))
+            treated, effects = every.effects()
+            factors = torch.zeros_like(people.effect).index_copy_(0, treated, self.events.factors(effects))
+            occasion = Occasion(self.events, people, factors, self.layout.traits(tokens), every.heads.table)
             stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
             occasion.settle(bound, settling)
         for k, distribution in enumerate(self.distributions):

@@ -44,6 +44,30 @@ class _Step:
         self.means.index_copy_(2, rows, others.means)
 
 
+class CountTable:
+    """What counts of people tell to whom nothing is done, worked out once for a fitted network.
+
+    Attributes:
+        log_rates: Log events per step of each type, (M, C, J).
+        rates: Events per step, (M, C, J).
+        left: Share of a type that is left after each count of nobody, (M, C + 1, J).
+        sums: From shares to totals of what is left, and to those times the rates of the next kind, (M, >= 2 C + 1, J).
+        more: Chance of at least n events, (M, C, most + 1, J).
+    """
+
+    @torch.no_grad()
+    def __init__(self, events: RecurrentEvents) -> None:
+        """Work out the tables of a network's events as they are."""
+        self.log_rates = events.log_rates()
+        self.rates = self.log_rates.exp()
+        steps = torch.cat([torch.zeros_like(self.rates[:, :1]), -self.rates.cumsum(1)], dim=1)
+        self.left = steps.exp()
+        self.sums = padded_table(torch.cat([self.left, self.left[:, :-1] * self.rates], dim=1))
+        n = torch.arange(1, max(events.most) + 1, dtype=self.rates.dtype, device=self.rates.device)
+        some = chance_of_more(n, self.rates[:, :, None].expand(-1, -1, len(n), -1))
+        self.more = torch.cat([torch.ones_like(some[:, :, :1]), some], dim=2)
+
+
 class QuickTally:
     """The counts of one step of simulated people, all of them known.
 
@@ -51,10 +75,21 @@ class QuickTally:
         shares: Share of each type before the step, given that people are there, up to a factor, (B, M, J).
     """
 
-    def __init__(self, events: RecurrentEvents, belief: Belief, shares: Tensor, effect: Tensor, traits: Tensor) -> None:
-        """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F)."""
+    def __init__(
+        self,
+        events: RecurrentEvents,
+        belief: Belief,
+        shares: Tensor,
+        effect: Tensor,
+        traits: Tensor,
+        table: CountTable | None = None,
+    ) -> None:
+        """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F).
+
+        The ``table`` of the events saves working it out once more.
+        """
         self.events, self.belief, self.shares, self.effect, self.traits = events, belief, shares, effect, traits
-        self._counts: list[Tensor] = []
+        self._table, self._counts = table or CountTable(events), list[Tensor]()
 
     def add(self, count: Tensor) -> None:
         """Take in the counts (B,) of the next kind."""
@@ -87,13 +122,10 @@ class QuickTally:
 
     def _quiet(self, factor: Tensor) -> _Step:
         """The step if nobody was counted; the treated have rates of their own, by a ``factor`` (B, M, C)."""
-        rates, shares = self.events.log_rates().exp(), self.shares.transpose(0, 1).contiguous()  # (M, C, J), (M, B, J)
-        # The share that is left after each count of nobody, and the rates of those.
-        left = torch.cat([torch.zeros_like(rates[:, :1]), -rates.cumsum(1)], dim=1).exp()  # (M, C + 1, J)
-        table = torch.cat([left, left[:, :-1] * rates], dim=1)  # (M, 2 C + 1, J)
-        sums = torch.bmm(padded_table(table), shares.mT)[:, : table.shape[1]]  # (M, 2 C + 1, B)
-        shares_then = shares * left[:, -1:]  # (M, B, J)
-        treated = (self.effect != 0.0).flatten(1).any(1).nonzero()[:, 0]
+        rates, shares = self._table.rates, self.shares.transpose(0, 1).contiguous()  # (M, C, J), (M, B, J)
+        sums = torch.bmm(self._table.sums, shares.mT)[:, : 2 * rates.shape[1] + 1]  # (M, 2 C + 1, B)
+        shares_then = shares * self._table.left[:, -1:]  # (M, B, J)
+        treated = self._treated(self.effect)
         if len(treated):
             some, own = [], shares[:, treated]  # (M, S, J)
             for rate, by in zip(rates.unbind(1), factor[treated].unbind(-1), strict=True):
@@ -107,24 +139,35 @@ class QuickTally:
         expected = means / totals[:, :-1] * torch.sigmoid(odds[:, :-1]) * factor.permute(1, 2, 0)  # (M, C, B)
         return _Step(odds[:, -1], shares_then, expected.transpose(0, 1), totals[:, -1].amin(0))
 
+    @staticmethod
+    def _treated(effect: Tensor) -> Tensor:
+        """Whose rates are other ones, by effects (S, M, C) on them: row numbers."""
+        return (effect != 0.0).flatten(1).any(1).nonzero()[:, 0]
+
     def _counted(self, rows: Tensor, counted: Tensor) -> _Step:
         """The step of some people (S,) of whom so many were ``counted``, (S, C)."""
-        before, log_rates = self.belief.each(lambda tensor: tensor[rows]), self.events.log_rates()[:, None]
-        effect = self.effect[rows].transpose(0, 1)[..., None]  # (M, S, C, 1)
+        before, table = self.belief.each(lambda tensor: tensor[rows]), self._table
+        treated, effect = self._treated(self.effect[rows]), self.effect[rows].transpose(0, 1)[..., None]  # (M, S, C, 1)
         there = stays = self.shares.transpose(0, 1)[:, rows]  # (M, S, J): of what was counted; and of staying after it
         whole, odds, means = there.sum(-1), before.odds.T, []
         noticed = torch.zeros_like(counted[:, 0], dtype=torch.bool)
         for c, n in enumerate(counted.unbind(-1)):
-            log_mean = log_rates[:, :, c] + effect[:, :, c]  # (M, S, J)
-            mean, total = log_rates[:, :, c].exp() * effect[:, :, c].exp(), there.sum(-1)  # cheaper than of their sum
+            log_mean, total = table.log_rates[:, None, c] + effect[:, :, c], there.sum(-1)  # (M, S, J), (M, S)
+            mean = table.rates[:, None, c] * effect[:, :, c].exp()  # cheaper than of the sum
             present = torch.sigmoid(odds + (total / whole).log()).masked_fill(noticed, 1.0)
             means.append((there * mean).sum(-1) / total * present)
             staying, leaving = endings(self.events.log_leaving[:, c, None], before.counted[:, c], n)  # (M, S)
-            staying, some = staying.masked_fill(n == 0.0, 0.0), n.nonzero()[:, 0]
-            stay = (n[:, None] * log_mean - mean + (staying - torch.lgamma(n + 1.0))[..., None]).exp_()
-            last = chance_of_more(n[some], mean[:, some]) * leaving[:, some, None].exp()
-            there, stays = there * stay.index_add(1, some, last), stays * stay
-            noticed = noticed | (n > 0.0)
+            none = n == 0.0  # after which nobody leaves
+            staying, leaving = (
+                staying.masked_fill(none, 0.0) - torch.lgamma(n + 1.0),
+                leaving.masked_fill(none, -torch.inf),
+            )
+            stay = (n[:, None] * log_mean - mean + staying[..., None]).exp_()
+            more = table.more[:, c, n.long()]  # (M, S, J)
+            several = treated[n[treated] > 0.0]
+            more[:, several] = chance_of_more(n[several], mean[:, several])
+            seen = stay + more * leaving[..., None].exp()
+            there, stays, noticed = there * seen, stays * stay, noticed | ~none
         chance, left = (mass.sum(-1) / whole for mass in (there, stays))  # (M, S)
         then = odds_after(before.odds, chance.log().T, left.log().T, ~noticed)  # who was not counted is not asked for
         return _Step(then.T, stays / (left * whole)[..., None], torch.stack(means), chance.amin(0))

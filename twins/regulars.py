@@ -16,7 +16,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from twingym.twins.quick_tally import QuickTally
+from twingym.twins.quick_tally import CountTable, QuickTally
 from twingym.twins.recurrent import TYPES, Belief, Counted, RecurrentEvents
 from twingym.twins.tensors import Tensors
 
@@ -77,15 +77,25 @@ class Regulars(Tensors):
 class Occasion:
     """One step of simulated people; ask for their counts and amounts in declared order."""
 
-    def __init__(self, events: RecurrentEvents, people: Regulars, effect: Tensor, traits: Tensor) -> None:
-        """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F)."""
+    def __init__(
+        self,
+        events: RecurrentEvents,
+        people: Regulars,
+        effect: Tensor,
+        traits: Tensor,
+        table: CountTable | None = None,
+    ) -> None:
+        """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F).
+
+        The ``table`` of the events saves working it out once more.
+        """
         self.events, self.people, self.effect, self.traits = events, people, effect, traits
         on_rates, self._on_amounts = events.split(effect)
         self._stale, shares = people.stale.nonzero()[:, 0], people.shares
         if len(self._stale):
             known = people.belief.each(lambda tensor: tensor[self._stale])
             shares = shares.index_copy(0, self._stale, events.types(known, traits[self._stale]).exp())
-        self.tally = QuickTally(events, people.belief, shares, on_rates, traits)
+        self.tally = QuickTally(events, people.belief, shares, on_rates, traits, table)
         self.habits = people.habits
         self._left = torch.zeros_like(people.habits.there)
         self._paid: list[Tensor] = []

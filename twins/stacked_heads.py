@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twingym.twins.company import padded_table
+from twingym.twins.quick_tally import CountTable
+from twingym.twins.recurrent import RecurrentEvents
 from twingym.twins.transformer import EnsembleHead
 
 _gelu_ = torch.ops.aten.gelu_  # in place: to fetch memory for this much takes longer than the function
@@ -27,11 +29,19 @@ class StackedHeads:
 
     Attributes:
         count: M.
+        table: What recurrent counts tell, if there are any.
     """
 
     @torch.no_grad()
-    def __init__(self, modules: Iterable[nn.Module], affected: Sequence[int] = (), acting: int = 0) -> None:
+    def __init__(
+        self,
+        modules: Iterable[nn.Module],
+        affected: Sequence[int] = (),
+        acting: int = 0,
+        events: RecurrentEvents | None = None,
+    ) -> None:
         """Stack the weights of M heads; the last ``acting`` parameters of the ``affected`` variables are effects."""
+        self.table = CountTable(events) if events else None
         heads = [module for module in modules if isinstance(module, EnsembleHead)]
         self.count, gain = len(heads), heads[0].prior_gain
         # The norm's scale and shift go into the first matrix: what is left of it is the same for every head.
