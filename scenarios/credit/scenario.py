@@ -29,6 +29,7 @@ from twingym.scenarios.mixture import Mixture
 from twingym.scenarios.parameter import Parameter
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.fit_config import FitConfig
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 ID = "Credit-v0"
@@ -193,6 +194,7 @@ def build(constants: Constants, name: str = ID) -> Scenario:
         mixture=Mixture(clinician=0.2, exploratory=0.3, randomised=0.5),
         band={"score": (LOWEST, HIGHEST)},
         window=CYCLES + 1,
+        network=TransformerConfig(ensemble_width=32),
         fit=FitConfig(epochs=20, batches=100, batch_tokens=2000),
         fidelity=plan(known),
         parameters=constants,

@@ -28,6 +28,7 @@ from twingym.scenarios.sepsis.rules import (
 )
 from twingym.scenarios.sepsis.tables import EQUATIONS, LEVELS, TREATMENTS, Constants
 from twingym.twins.fit_config import FitConfig
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 ID = "Sepsis-v0"
@@ -185,6 +186,7 @@ def build(constants: Constants) -> Scenario:
         # Rules seldom do what is unwise; what it does must be known all the same.
         mixture=Mixture(clinician=0.2, exploratory=0.45, randomised=0.35),
         window=4,  # of which only the last step matters
+        network=TransformerConfig(ensemble_width=32),
         fit=FitConfig(epochs=26, batches=100, batch_tokens=3500, segment=12.0, ema=0.99),
         fidelity=PLAN,
         parameters=constants,
