@@ -13,7 +13,7 @@ from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people
 from twingym.twins.every_head import EveryHead
 from twingym.twins.network import TwinNetwork
-from twingym.twins.quick_tally import QuickTally
+from twingym.twins.quick_tally import CountTable, QuickTally
 from twingym.twins.recurrent import Belief, Counted, RecurrentEvents, Tally
 from twingym.twins.regulars import Occasion, Regulars
 from twingym.twins.transformer_config import TransformerConfig
@@ -87,7 +87,7 @@ def test_habits_bring_about_what_the_likelihood_says(events, middle, who):
     numbers = torch.rand(2, luck, 7, generator=torch.Generator().manual_seed(who), dtype=torch.float64)
     head, drawn = crowd + who % HEADS, []
     for u in numbers:
-        occasion = Occasion(events, people, effect[crowd], traits[crowd])
+        occasion = Occasion(CountTable(events), people, effect[crowd], traits[crowd])
         occasion.settle(head, u[:, 4:])
         drawn += [occasion.count(c, head, u[:, c], u[:, 2 + c]) for c in range(len(MOST))]
         people, _ = occasion.after()
@@ -146,7 +146,7 @@ def test_sums_over_types_say_what_the_whole_of_bayes_rule_does(events, middle, d
     shares = events.types(belief, traits).exp()
     for step in range(6):
         now = effect * (draw(PEOPLE, 1, 1) > 0.0) + 4.0 * (step == 3)
-        quick, whole = QuickTally(events, belief, shares, now, traits), Tally(events, belief, now, traits)
+        quick, whole = QuickTally(CountTable(events), belief, shares, now, traits), Tally(events, belief, now, traits)
         expected = []
         for c in range(len(MOST)):
             expected.append(whole.mean(c).T)

@@ -299,10 +299,10 @@ class TwinNetwork(nn.Module):
         drawn, expected = hidden.new_zeros(len(bound), 0), {}
         occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
-        if self.events is not None:
+        if (table := every.heads.table) is not None:
             treated, effects = every.effects()
-            factors = torch.zeros_like(people.effect).index_copy_(0, treated, self.events.factors(effects))
-            occasion = Occasion(self.events, people, factors, self.layout.traits(tokens), every.heads.table)
+            factors = torch.zeros_like(people.effect).index_copy_(0, treated, table.events.factors(effects))
+            occasion = Occasion(table, people, factors, self.layout.traits(tokens))
             stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
             occasion.settle(bound, settling)
         for k, distribution in enumerate(self.distributions):

@@ -48,6 +48,7 @@ class CountTable:
     """What counts of people tell to whom nothing is done, worked out once for a fitted network.
 
     Attributes:
+        events: Those of the network.
         log_rates: Log events per step of each type, (M, C, J).
         rates: Events per step, (M, C, J).
         left: Share of a type that is left after each count of nobody, (M, C + 1, J).
@@ -58,7 +59,7 @@ class CountTable:
     @torch.no_grad()
     def __init__(self, events: RecurrentEvents) -> None:
         """Work out the tables of a network's events as they are."""
-        self.log_rates = events.log_rates()
+        self.events, self.log_rates = events, events.log_rates()
         self.rates = self.log_rates.exp()
         steps = torch.cat([torch.zeros_like(self.rates[:, :1]), -self.rates.cumsum(1)], dim=1)
         self.left = steps.exp()
@@ -75,21 +76,12 @@ class QuickTally:
         shares: Share of each type before the step, given that people are there, up to a factor, (B, M, J).
     """
 
-    def __init__(
-        self,
-        events: RecurrentEvents,
-        belief: Belief,
-        shares: Tensor,
-        effect: Tensor,
-        traits: Tensor,
-        table: CountTable | None = None,
-    ) -> None:
-        """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F).
-
-        The ``table`` of the events saves working it out once more.
-        """
-        self.events, self.belief, self.shares, self.effect, self.traits = events, belief, shares, effect, traits
-        self._table, self._counts = table or CountTable(events), list[Tensor]()
+    def __init__(self, table: CountTable, belief: Belief, shares: Tensor, effect: Tensor, traits: Tensor) -> None:
+        """Begin a step with what was believed before it; ``effect`` on rates is (B, M, C), traits are (B, F)."""
+        self._table, self.belief, self.shares, self.effect, self.traits = table, belief, shares, effect, traits
+        self._factor = effect.contiguous().exp()
+        self._treated = (effect != 0.0).flatten(1).any(1)  # (B,): their rates are other ones
+        self._counts: list[Tensor] = []
 
     def add(self, count: Tensor) -> None:
         """Take in the counts (B,) of the next kind."""
@@ -105,8 +97,7 @@ class QuickTally:
         before, added = self.belief, len(self._counts)
         if added == 0:
             return before, self.shares, self.effect.new_zeros(0, *before.odds.T.shape)
-        factor = self.effect.contiguous().exp()
-        step = self._quiet(factor)
+        step = self._quiet()
         counted = torch.stack(self._counts, dim=-1)  # (B, C)
         hopeless = step.least < LEAST_TOTAL
         rows = ((counted > 0.0).any(-1) & ~hopeless).nonzero()[:, 0]
@@ -117,18 +108,18 @@ class QuickTally:
         rows = hopeless.nonzero()[:, 0]
         if len(rows):
             step.put(rows, self._exactly(rows))
-        belief = Belief(before.counted + counted, before.exposure + factor, step.odds.T, before.purse)
+        belief = Belief(before.counted + counted, before.exposure + self._factor, step.odds.T, before.purse)
         return belief, step.shares.clamp_min_(LEAST_SHARE).transpose(0, 1), step.means
 
-    def _quiet(self, factor: Tensor) -> _Step:
-        """The step if nobody was counted; the treated have rates of their own, by a ``factor`` (B, M, C)."""
+    def _quiet(self) -> _Step:
+        """The step if nobody was counted; the treated have exponentials of their own."""
         rates, shares = self._table.rates, self.shares.transpose(0, 1).contiguous()  # (M, C, J), (M, B, J)
         sums = torch.bmm(self._table.sums, shares.mT)[:, : 2 * rates.shape[1] + 1]  # (M, 2 C + 1, B)
         shares_then = shares * self._table.left[:, -1:]  # (M, B, J)
-        treated = self._treated(self.effect)
+        treated = self._treated.nonzero()[:, 0]
         if len(treated):
             some, own = [], shares[:, treated]  # (M, S, J)
-            for rate, by in zip(rates.unbind(1), factor[treated].unbind(-1), strict=True):
+            for rate, by in zip(rates.unbind(1), self._factor[treated].unbind(-1), strict=True):
                 some.append(torch.stack([own.sum(-1), (own * rate[:, None]).sum(-1)]))
                 own = own * (rate[:, None] * -by.T[..., None]).exp_()
             totals, means = torch.stack(some, dim=2)  # (M, C, S) each
@@ -136,32 +127,26 @@ class QuickTally:
             shares_then.index_copy_(1, treated, own)
         totals, means = sums.tensor_split([rates.shape[1] + 1], dim=1)
         odds = self.belief.odds.T[:, None] + (totals / totals[:, :1]).log()  # (M, C + 1, B); nobody leaves unnoticed
-        expected = means / totals[:, :-1] * torch.sigmoid(odds[:, :-1]) * factor.permute(1, 2, 0)  # (M, C, B)
+        expected = means / totals[:, :-1] * torch.sigmoid(odds[:, :-1]) * self._factor.permute(1, 2, 0)  # (M, C, B)
         return _Step(odds[:, -1], shares_then, expected.transpose(0, 1), totals[:, -1].amin(0))
-
-    @staticmethod
-    def _treated(effect: Tensor) -> Tensor:
-        """Whose rates are other ones, by effects (S, M, C) on them: row numbers."""
-        return (effect != 0.0).flatten(1).any(1).nonzero()[:, 0]
 
     def _counted(self, rows: Tensor, counted: Tensor) -> _Step:
         """The step of some people (S,) of whom so many were ``counted``, (S, C)."""
         before, table = self.belief.each(lambda tensor: tensor[rows]), self._table
-        treated, effect = self._treated(self.effect[rows]), self.effect[rows].transpose(0, 1)[..., None]  # (M, S, C, 1)
+        treated = self._treated[rows].nonzero()[:, 0]
+        effect, factor = (each[rows].transpose(0, 1)[..., None] for each in (self.effect, self._factor))  # (M, S, C, 1)
         there = stays = self.shares.transpose(0, 1)[:, rows]  # (M, S, J): of what was counted; and of staying after it
         whole, odds, means = there.sum(-1), before.odds.T, []
         noticed = torch.zeros_like(counted[:, 0], dtype=torch.bool)
         for c, n in enumerate(counted.unbind(-1)):
             log_mean, total = table.log_rates[:, None, c] + effect[:, :, c], there.sum(-1)  # (M, S, J), (M, S)
-            mean = table.rates[:, None, c] * effect[:, :, c].exp()  # cheaper than of the sum
+            mean = table.rates[:, None, c] * factor[:, :, c]
             present = torch.sigmoid(odds + (total / whole).log()).masked_fill(noticed, 1.0)
             means.append((there * mean).sum(-1) / total * present)
-            staying, leaving = endings(self.events.log_leaving[:, c, None], before.counted[:, c], n)  # (M, S)
+            staying, leaving = endings(table.events.log_leaving[:, c, None], before.counted[:, c], n)  # (M, S)
             none = n == 0.0  # after which nobody leaves
-            staying, leaving = (
-                staying.masked_fill(none, 0.0) - torch.lgamma(n + 1.0),
-                leaving.masked_fill(none, -torch.inf),
-            )
+            staying = staying.masked_fill(none, 0.0) - torch.lgamma(n + 1.0)
+            leaving = leaving.masked_fill(none, -torch.inf)
             stay = (n[:, None] * log_mean - mean + staying[..., None]).exp_()
             more = table.more[:, c, n.long()]  # (M, S, J)
             several = treated[n[treated] > 0.0]
@@ -174,11 +159,11 @@ class QuickTally:
 
     def _exactly(self, rows: Tensor) -> _Step:
         """The step of some people (S,) by the whole of Bayes' rule."""
-        traits, before = self.traits[rows], self.belief.each(lambda tensor: tensor[rows])
-        tally, means = Tally(self.events, before, self.effect[rows], traits), []
+        traits, before, events = self.traits[rows], self.belief.each(lambda tensor: tensor[rows]), self._table.events
+        tally, means = Tally(events, before, self.effect[rows], traits), []
         for c, count in enumerate(self._counts):
             means.append(tally.mean(c).T)
             tally.add(c, count[rows], torch.ones_like(count[rows]))
         then = tally.after()
-        shares = self.events.types(replace(then, purse=before.purse), traits).exp().transpose(0, 1)
+        shares = events.types(replace(then, purse=before.purse), traits).exp().transpose(0, 1)
         return _Step(then.odds.T, shares, torch.stack(means), before.odds.new_ones(len(rows)))

@@ -77,25 +77,15 @@ class Regulars(Tensors):
 class Occasion:
     """One step of simulated people; ask for their counts and amounts in declared order."""
 
-    def __init__(
-        self,
-        events: RecurrentEvents,
-        people: Regulars,
-        effect: Tensor,
-        traits: Tensor,
-        table: CountTable | None = None,
-    ) -> None:
-        """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F).
-
-        The ``table`` of the events saves working it out once more.
-        """
-        self.events, self.people, self.effect, self.traits = events, people, effect, traits
-        on_rates, self._on_amounts = events.split(effect)
+    def __init__(self, table: CountTable, people: Regulars, effect: Tensor, traits: Tensor) -> None:
+        """Begin a step; ``effect`` is (B, M, C + A), encoded traits are (B, F)."""
+        self.events, self.people, self.effect, self.traits = table.events, people, effect, traits
+        on_rates, self._on_amounts = self.events.split(effect)
         self._stale, shares = people.stale.nonzero()[:, 0], people.shares
         if len(self._stale):
             known = people.belief.each(lambda tensor: tensor[self._stale])
-            shares = shares.index_copy(0, self._stale, events.types(known, traits[self._stale]).exp())
-        self.tally = QuickTally(events, people.belief, shares, on_rates, traits, table)
+            shares = shares.index_copy(0, self._stale, self.events.types(known, traits[self._stale]).exp())
+        self.tally = QuickTally(table, people.belief, shares, on_rates, traits)
         self.habits = people.habits
         self._left = torch.zeros_like(people.habits.there)
         self._paid: list[Tensor] = []

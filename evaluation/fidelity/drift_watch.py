@@ -61,12 +61,8 @@ def fit_so_far(
     frames, share = [], alpha / len(names)
     erring = ranks_of_readings(scenario, dynamics, courses, error, seed) if error and any(error.values()) else None
     for name in names:
-        if erring is None:
-            test, ranks = watch(scenario, dynamics, courses, name, share, seed)
-        else:
-            test, ranks = DriftTest(len(courses), share), erring[name]
-            for now in ranks.T:
-                test.add(now)
+        ranks = erring[name] if erring is not None else ranks_of_values(scenario, dynamics, courses, name, seed)
+        test = tested(ranks, share)
         seen = np.isfinite(ranks).sum(axis=1)
         found = {"person": courses.ids, "variable": name, "observations": seen, "evidence": test.evidence}
         found |= {"wanted": 1.0 / test.alpha, "since": np.where(test.alarmed, test.alarm * scenario.dt, np.nan)}
@@ -89,7 +85,25 @@ def watch(
         seed: Of the model's draws.
 
     Returns:
-        The test, and the ranks of all observations after birth, (N, T), NaN where there was none.
+        The test, and the ranks of all observations after birth; see :func:`ranks_of_values`.
+    """
+    ranks = ranks_of_values(scenario, dynamics, courses, variable, seed)
+    return tested(ranks, alpha), ranks
+
+
+def tested(ranks: Floats, alpha: float) -> DriftTest:
+    """Return the test that has seen these ranks (N, T), step by step."""
+    test = DriftTest(len(ranks), alpha)
+    for now in ranks.T:
+        test.add(now)
+    return test
+
+
+def ranks_of_values(scenario: Scenario, dynamics: Dynamics, courses: Courses, variable: str, seed: int = 0) -> Floats:
+    """Rank each observation of a variable among draws of what the model expected just before it.
+
+    Returns:
+        Ranks of all observations after birth, (N, T), NaN where there was none.
 
     Raises:
         DynamicsError: If the model cannot be told what was observed.
@@ -105,7 +119,7 @@ def watch(
     def noise(row: Rows, luck: Ids | int, step: int) -> Floats:
         return uniforms(seed, courses.ids[row], luck, Stream.DYNAMICS, step, dynamics.noise_width)
 
-    test, ranks = DriftTest(len(courses), alpha), np.full((len(courses), courses.delivered.shape[1]), np.nan)
+    ranks = np.full((len(courses), courses.delivered.shape[1]), np.nan)
     state, seen = dynamics.initial(past_people(courses, everyone), courses.inputs[:, 0], noise(everyone, 0, 0))
     state, _ = tell(state, seen, courses.observed[:, 0], everyone)
     for t in range(ranks.shape[1]):
@@ -120,11 +134,10 @@ def watch(
         tie = uniforms(seed, courses.ids, 0, Stream.POLICY, t + 1, 1)[:, 0]
         found = rank(drawn[:, column].reshape(DRAWS, -1), truth, tie)
         ranks[:, t] = np.where(np.isfinite(truth), found, np.nan)
-        test.add(ranks[:, t])
         state, _ = tell(
             state, seen, np.where((t < courses.length)[:, None], courses.observed[:, t + 1], np.nan), everyone
         )
-    return test, ranks
+    return ranks
 
 
 def ranks_of_readings(
@@ -145,13 +158,11 @@ def ranks_of_readings(
     found = {v.name: np.full(courses.delivered.shape[:2], np.nan) for v in scenario.variables}
     for rows, reader in readers(scenario, dynamics, courses, error, seed=seed):
         for t in reader:
-            tie = uniforms(seed, courses.ids[rows], 0, Stream.POLICY, t, 1)[:, 0]
+            weight, tie = reader.belief.weight, uniforms(seed, courses.ids[rows], 0, Stream.POLICY, t, 1)[:, 0]
             for k, v in enumerate(scenario.variables):
                 read, expected = reader.told[:, t, k], reader.belief.particles[..., k]  # (R,), (R, P)
                 below, upto = (
-                    (reader.belief.weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(
-                        axis=1
-                    )
+                    (weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(axis=1)
                     for equal in (False, True)
                 )
                 # On a bound stand all readings beyond it, and between values of what is read exactly lies nothing.
