@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from rich.console import Console
 
+from benchmarks.told import tell
 from twingym.agents.export import load_policy
 from twingym.envs.readings import Belief, Readings
 from twingym.envs.rule_policy import RulePolicy
@@ -109,11 +109,7 @@ def main(args: Args) -> None:
     """Compare, write and print."""
     torch.set_num_threads(1)
     table = compared(get(ENV), args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out, index=False, float_format="%.5g", lineterminator="\n")
-    page = Console(width=160)
-    page.print(table.to_string(index=False))
-    page.print(markdown(table))
+    tell(table, args.out, markdown(table))
 
 
 if __name__ == "__main__":

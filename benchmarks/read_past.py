@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 import tyro
-from rich.console import Console
 
+from benchmarks.told import tell
 from twingym.envs.behaviour import collect
+from twingym.envs.readings import Post, Readings
 from twingym.evaluation import personalise
 from twingym.evaluation.cards.markdown import markdown_table
 from twingym.evaluation.fidelity.scores import crps
@@ -62,7 +63,7 @@ def compared(args: Args) -> pd.DataFrame:
     found = collect(scenario, people("test", args.people), args.seed, horizon=last)
     truth = found.take(np.flatnonzero(found.length == last))  # of whom a severe low ended nothing
     past = replace(truth, length=np.full(len(truth), args.read))
-    disturbed = replace(past, observed=_disturbed(truth, column, args))
+    disturbed = replace(past, observed=_disturbed(truth, args))
     rows = []
     for way, history, error in (
         ("exact", past, {}),
@@ -82,14 +83,16 @@ def compared(args: Args) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _disturbed(truth: Courses, column: int, args: Args) -> Floats:
-    """Observations (N, T + 1, V) with errors and gaps; the reading of birth is there."""
-    random, observed = np.random.default_rng(args.seed), truth.observed.copy()
-    read = observed[..., column] + args.error * random.standard_normal(observed.shape[:2])
-    bounds = get(ENV).variable(VARIABLE)
-    lost = random.random(read.shape) < args.missing
-    lost[:, 0] = False
-    observed[..., column] = np.where(lost, np.nan, np.clip(read, bounds.low, bounds.high))
+def _disturbed(truth: Courses, args: Args) -> Floats:
+    """Observations (N, T + 1, V) as readings bring them; that of birth always arrives."""
+    everyone, episode = np.arange(len(truth)), np.zeros(len(truth), dtype=np.int64)
+    post = Post(get(ENV), Readings({VARIABLE: args.error}, args.missing), len(truth), args.seed)
+    observed, read = truth.observed.copy(), post.columns
+    observed[:, 0, read] = post.at_birth(everyone, truth.ids, episode, truth.observed[:, 0])[:, read]
+    observed[:, 1:, read] = np.nan
+    for t in range(1, observed.shape[1]):
+        for arrival in post.step(everyone, truth.ids, episode, np.full_like(episode, t), truth.observed[:, t]):
+            observed[arrival.rows[:, None], t, read] = arrival.values[:, read]
     return observed
 
 
@@ -109,11 +112,7 @@ def main(args: Args) -> None:
     """Compare, write and print."""
     torch.set_num_threads(1)
     table = compared(args)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(args.out, index=False, float_format="%.5g", lineterminator="\n")
-    page = Console(width=160)
-    page.print(table.to_string(index=False))
-    page.print(markdown(table))
+    tell(table, args.out, markdown(table))
 
 
 if __name__ == "__main__":
