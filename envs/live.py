@@ -18,13 +18,16 @@ from twingym.twins.cohort import Cohort, Ids, Rows
 from twingym.twins.dynamics import Dynamics
 from twingym.twins.followed import Followed
 from twingym.twins.scales import Floats
+from twingym.twins.sensor import LEVELS
 from twingym.twins.variables import Variable
 
 # Keeps the luck of particles apart from that of the people they stand for.
 _PARTICLES = 0xBE11EF
 # An error below this share of the typical change counts as this: hardly a particle would come nearer to a reading.
 LEAST_ERROR = 0.25
-_EVENT_ERROR = 0.1  # so that a particle in which somebody's episode ended counts nothing while it goes on
+# The same of levels, as a chance: some particles must be left where none is right in all variables.
+LEAST_CHANCE = 0.01
+_EVENT_ERROR = 1e-9  # so that a particle in which somebody's episode ended counts nothing while it goes on
 
 
 class Live:
@@ -75,7 +78,7 @@ class Live:
             known = Cohort(who.cohort.ids, who.cohort.traits)
             reading = self._with_events(first)
             self._followed.begin(rows, known, self._public(who.inputs), reading)
-            expected = self._followed.mean[rows][:, self._post.columns]
+            expected = self._followed.estimate[rows][:, self._post.columns]
             shown = np.where(self._exact, shown, expected)
         believed = self._believing(who, shown)
         if self._scenario.bookkeeping is not None:
@@ -102,7 +105,7 @@ class Live:
         if self._followed is not None:
             self._followed.leave(idle)
             self._followed.step(delivered, self._public(before.inputs), self._by_lateness(arrivals, live))
-            expected = self._followed.mean[:, self._post.columns]
+            expected = self._followed.estimate[:, self._post.columns]
             certain = self._exact & (self.age == 0)[:, None]
             shown = np.where(certain | np.isnan(expected), shown, expected)
         self.moment = self._counted(self._believing(after, shown), delivered, batch.moment, idle)
@@ -164,6 +167,8 @@ def assumed_errors(scenario: Scenario, readings: Readings) -> dict[str, float]:
     """Return the error that a filter assumes of each variable: the declared one, unless that is very small."""
 
     def least(v: Variable) -> float:
+        if v.kind in LEVELS:
+            return LEAST_CHANCE
         half = 0.5 * LEAST_ERROR * v.unit_change
         return float(v.from_unit(np.array(half)) - v.from_unit(np.array(-half)))
 

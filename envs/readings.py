@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.cohort import Ids, Rows
@@ -23,6 +22,7 @@ from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import SpecError, unknown
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
+from twingym.twins.sensor import Sensor, check_error
 from twingym.twins.variables import Variable
 
 MOST_ROWS = 8192  # particles, kept states included, that are moved at a time: enough for speed, little for memory
@@ -30,7 +30,7 @@ MOST_ROWS = 8192  # particles, kept states included, that are moved at a time: e
 
 @dataclass(frozen=True)
 class Belief:
-    """A particle filter over the twin model; policies are shown the values that it expects.
+    """A particle filter over the twin model; policies are shown the values that it expects, and most probable levels.
 
     It knows what was delivered, the inputs that policies see, and recorded traits; hidden inputs it guesses as the
     scenario says (``guess_inputs``).
@@ -60,12 +60,12 @@ class Readings:
     """How readings reach a policy.
 
     Attributes:
-        error: Standard deviation of a normal error of each variable's reading, in its unit; no error if not named.
-            Readings stay within the variable's bounds.
+        error: Standard deviation of a normal error of each variable's reading, in its unit; of what has levels the
+            chance to read another one. No error if not named. Readings stay within the variable's bounds.
         missing: Share of readings that get lost, all variables together.
         gap: Mean steps that a gap lasts; None if each reading is lost by itself.
         late: The most steps that a reading is late; each by a number from 0 to it, all equally likely.
-        belief: What policies are shown: the values that this belief expects, or, if None, those of the last reading.
+        belief: What policies are shown: what this belief says, or, if None, the values of the last reading.
     """
 
     error: Mapping[str, float] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Readings:
             raise SpecError(f"late is {self.late} steps; allowed: 0 or more.")
 
     def check(self, scenario: Scenario) -> None:
-        """Refuse errors of what is not read, and beliefs about what has no expected value.
+        """Refuse errors of what is not read or read exactly, and beliefs about what no particle would meet.
 
         Raises:
             UnknownNameError: If there is no such variable that policies see; suggests the nearest.
@@ -102,20 +102,18 @@ class Readings:
         for name, spread in self.error.items():
             if name not in read:
                 raise unknown("variable that policies read", name, read)
-            if read[name].kind != "continuous" and spread:
-                kind = read[name].kind
-                raise SpecError(f"error of {name!r}, of kind {kind}, is {spread}; allowed: 0, it is read exactly.")
-            if not 0.0 <= spread < np.inf:
-                raise SpecError(f"error of {name!r} is {spread}; allowed: 0 or a positive number of {read[name].unit}.")
+            if read[name].kind == "count" and spread:
+                raise SpecError(f"error of {name!r}, of kind count, is {spread}; allowed: 0, it is read exactly.")
+            check_error(read[name], spread)
         if self.belief is None:
             return
         for v in read.values():
-            if v.kind != "continuous" or v.has_zero_atom or v.intermittent:
-                what = f"of kind {v.kind}" if v.kind != "continuous" else "often exactly 0"
+            if v.kind == "count" or v.has_zero_atom or v.intermittent:
+                what = "of kind count" if v.kind == "count" else "often exactly 0"
                 what = "seldom measured" if v.intermittent else what
                 raise SpecError(
-                    f"a belief needs continuous variables that are measured at every step; {v.name!r} is {what}. Show "
-                    "policies the last reading: belief=None (--belief last)."
+                    "a belief needs variables that are continuous or have levels, and are measured at every step; "
+                    f"{v.name!r} is {what}. Show policies the last reading: belief=None (--belief last)."
                 )
         hidden = [v.name for v in scenario.inputs if not v.seen_by("policy")]
         if hidden and scenario.guess_inputs is None:
@@ -167,8 +165,7 @@ class Post:
         read, count = read_variables(scenario), len(scenario.variables)
         self._readings, self._seed = readings, seed
         self.columns = np.array([k for k, v in enumerate(scenario.variables) if v in read], dtype=np.intp)
-        self._error = np.array([readings.error.get(v.name, 0.0) for v in read])
-        self._low, self._high = np.array([v.low for v in read]), np.array([v.high for v in read])
+        self._sensor = Sensor(read, {v.name: readings.error.get(v.name, 0.0) for v in read})
         self._lost = np.zeros(people, bool)
         # By how many steps ago they were taken; -1: lost, or there already.
         self._due = np.full((readings.late + 1, people), -1)
@@ -205,6 +202,5 @@ class Post:
 
     def _erring(self, truth: Floats, u: Floats) -> Floats:
         found = np.full_like(truth, np.nan)
-        read = truth[:, self.columns] + self._error * ndtri(u[:, 2:])
-        found[:, self.columns] = np.minimum(np.maximum(read, self._low), self._high)
+        found[:, self.columns] = self._sensor.draw(truth[:, self.columns], u[:, 2:])
         return found

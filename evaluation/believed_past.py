@@ -29,7 +29,7 @@ PARTICLES = 256  # at least, for each person
 
 
 def checked_errors(scenario: Scenario, error: Mapping[str, float]) -> Readings:
-    """Return readings with these errors of variables by name, standard deviations in their units.
+    """Return readings with these errors of variables by name; see :class:`~twingym.twins.sensor.Sensor`.
 
     Raises:
         UnknownNameError: If there is no such variable that is read.

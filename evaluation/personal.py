@@ -48,7 +48,7 @@ def personalise(
         dynamics: ``transformer``, or an object with ``observe``.
         weights: Folder of a twin model; the scenario's own if None.
         error: Standard deviation of a normal error of the readings of variables by name, in their units, on top of what
-            their sensors are declared to have; none if None.
+            their sensors are declared to have; of what has levels the chance that another was read. None: no errors.
 
     Raises:
         UnknownNameError: If an error is that of no variable that is read.

@@ -16,7 +16,8 @@ class ReadingArgs:
     """What reaches the policies of the people they treat; by default everything, at once and without further error."""
 
     error: tuple[str, ...] = ()
-    """Standard deviations of errors of readings, in the variable's unit, such as cgm:15."""
+    """Standard deviations of errors of readings, in the variable's unit, such as cgm:15; of what has levels the chance
+    to read another one, such as heart_rate:0.1."""
     missing: float = 0.0
     """Share of readings that get lost."""
     gap: float | None = None
@@ -24,7 +25,7 @@ class ReadingArgs:
     late: int = 0
     """The most steps that a reading is late."""
     belief: Literal["last", "particles"] = "last"
-    """What policies are shown: the last reading, or the mean of a particle filter over the twin model."""
+    """What policies are shown: the last reading, or what a particle filter over the twin model believes."""
     particles: int = 64
     """Particles for each person."""
 

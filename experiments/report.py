@@ -141,7 +141,7 @@ def summarise(comparison: Comparison, judged: Judged, page: Console) -> None:
 
 def shown(readings: Mapping[str, Any]) -> str:
     """Return in words what policies were shown of people, from the settings of an evaluation."""
-    what = "the last reading" if readings["belief"] == "last" else f"the mean of {readings['particles']} particles"
+    what = "the last reading" if readings["belief"] == "last" else f"what {readings['particles']} particles believe"
     bad = [f"{readings['missing']:g} of them missing"] if readings["missing"] else []
     bad += [f"in gaps of {readings['gap']:g} steps"] if readings["gap"] else []
     bad += [f"up to {readings['late']} steps late"] if readings["late"] else []

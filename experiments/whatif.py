@@ -49,8 +49,8 @@ class Args:
     env: str = "twingym/Glucose-v0"
     """Scenario: an id, or the path of its file."""
     error: tuple[str, ...] = ()
-    """Standard deviations of errors of the recorded readings, in the variable's unit, such as cgm:15; futures then go
-    on from what may truly have been."""
+    """Standard deviations of errors of the recorded readings, in the variable's unit, such as cgm:15; of what has
+    levels the chance that another one was read. Futures then go on from what may truly have been."""
     alpha: float = 0.05
     """Chance of saying of somebody whom the model fits that it does not."""
     steps: int | None = None

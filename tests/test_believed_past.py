@@ -16,6 +16,7 @@ from twingym.evaluation.personal import personalise
 from twingym.scenarios import get
 from twingym.twins import people
 from twingym.twins.errors import SpecError, UnknownNameError
+from twingym.twins.sensor import Sensor
 
 STEPS, AHEAD, ERROR = 30, 6, {"cgm": 15.0}
 
@@ -58,6 +59,27 @@ def test_errors_that_are_declared_do_not_become_forecasts(scenario, truth, read)
     now = believed[:, :, 0]
     assert (now.std(axis=0) > 3.0).all()
     assert np.sqrt(np.mean((now.mean(axis=0) - truth.observed[:, STEPS, 0]) ** 2)) < 11.0
+
+
+def test_levels_that_were_misread_are_found_out():
+    """A patient's vital signs, each read wrongly one time in seven."""
+    sepsis, chance = get("Sepsis-v0"), 1.0 / 7.0
+    signs = [v for v in sepsis.variables if v.kind == "categorical" and v.seen_by("policy")]
+    columns = [sepsis.variables.index(v) for v in signs]
+    courses = collect(sepsis, people("test", 60), seed=0)
+    truth = courses.take(np.flatnonzero(courses.length >= 6)[:24])
+    sensor, observed = Sensor(signs, dict.fromkeys([v.name for v in signs], chance)), truth.observed.copy()
+    shape = observed[:, :6, columns].shape
+    observed[:, :6, columns] = sensor.draw(observed[:, :6, columns], np.random.default_rng(0).uniform(size=shape))
+    read = replace(truth, observed=observed, length=np.full(len(truth), 5))
+    twin = personalise(sepsis, read, error=dict.fromkeys([v.name for v in signs], chance))
+    drawn = believed_past(sepsis, twin.dynamics, read, twin.error, 40).observed[:, :6, columns]
+    right = truth.observed[:, :6, columns]
+    assert (drawn == np.rint(drawn)).all()
+    doubt = np.mean(drawn != np.tile(right, (40, 1, 1)))  # of draws, so that it also pays for what is left open
+    assert doubt < 0.95 * np.mean(observed[:, :6, columns] != right)
+    fits = fit_so_far(sepsis, twin.dynamics, read, error=twin.error)
+    assert (fits["fits"] == "no longer").mean() < 0.1
 
 
 def test_readings_without_error_stay_what_they_were(scenario, truth):

@@ -80,6 +80,49 @@ def test_belief_is_that_of_an_exact_kalman_filter():
     assert np.std(evidence) > 1.0  # so that 0.6 says something
 
 
+MOVING = np.array([[0.8, 0.15, 0.05], [0.1, 0.7, 0.2], [0.05, 0.25, 0.7]])
+RHYTHM = (Variable("rhythm", kind="categorical", levels=("a", "b", "c")),)
+MISREAD = 0.3
+
+
+class Chain(ArrayDynamics):
+    noise_width = 1
+
+    def initial(self, cohort, inputs, noise):
+        state = np.minimum(np.floor(3.0 * noise.T), 2.0)
+        return state, state.T.copy()
+
+    def step(self, state, action, inputs, noise):
+        edges = MOVING[state[0].astype(int)].cumsum(axis=1)
+        state = (edges[:, :-1] < noise).sum(axis=1, keepdims=True).T.astype(float)
+        return state, state.T.copy()
+
+
+def test_belief_about_levels_is_that_of_an_exact_forward_filter():
+    """Of a hidden Markov chain (Rabiner 1989, Proc. IEEE 77:257); estimates are the most probable levels."""
+    random, count = np.random.default_rng(5), 6
+    readings = random.integers(0, 3, (15, count, 1)).astype(float)
+    readings[random.random(readings.shape) < 0.2] = np.nan
+    belief = ParticleFilter(
+        Chain(), RHYTHM, Cohort(people("test", count), {}), NONE, {"rhythm": MISREAD}, particles=20_000, lag=0
+    )
+    belief.assimilate(readings[0])
+    chance, evidence = np.full((count, 3), 1.0 / 3.0), np.zeros(count)
+    for t, reading in enumerate(readings):
+        if t:
+            belief.step(np.zeros((count, 0)), NONE, reading)
+            chance = chance @ MOVING
+        same = reading == np.arange(3)
+        likely = np.where(np.isnan(reading), 1.0, np.where(same, 1.0 - MISREAD, MISREAD / 2.0))
+        evidence += np.log((chance * likely).sum(axis=1))
+        chance = chance * likely / (chance * likely).sum(axis=1, keepdims=True)
+        found = [(belief.weight * (belief.particles[..., 0] == k)).sum(axis=1) for k in range(3)]
+        np.testing.assert_allclose(np.transpose(found), chance, atol=0.02)
+        clear = np.sort(chance)[:, -1] - np.sort(chance)[:, -2] > 0.05
+        np.testing.assert_array_equal(belief.estimate[clear, 0], chance.argmax(axis=1)[clear])
+    np.testing.assert_allclose(belief.log_evidence, evidence, atol=0.1)
+
+
 def test_a_late_reading_leads_to_the_belief_of_a_punctual_one():
     actions, readings = stream(6, 20)
     punctual, late = begin(6), begin(6)
@@ -135,7 +178,7 @@ def test_impossible_readings_are_refused():
         begin(1, particles=2.5)
     with pytest.raises(UnknownNameError, match="level"):
         ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"levle": 1.0})
-    with pytest.raises(SpecError, match="allowed: a positive number of mg/L"):
+    with pytest.raises(SpecError, match="error of 'level' is 0 mg/L; allowed: more, or hardly a particle"):
         ParticleFilter(LinearGaussian(), LEVEL, Cohort(people("test", 1), {}), NONE[:1], {"level": 0.0})
 
 

@@ -64,9 +64,9 @@ class Followed:
             belief.take_in({late: reading[members] for late, reading in readings.items() if late < belief.t})
 
     @property
-    def mean(self) -> Floats:
-        """What is expected of everybody, (N, V); NaN of whom nobody follows."""
+    def estimate(self) -> Floats:
+        """What is believed of everybody, (N, V); NaN of whom nobody follows."""
         found = np.full((self._slots, len(self._variables)), np.nan)
         for members, belief in self._groups:
-            found[members] = belief.mean
+            found[members] = belief.estimate
         return found

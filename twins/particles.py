@@ -21,9 +21,10 @@ import numpy as np
 from twingym.twins.ancestry import Ancestry, systematic
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.dynamics import Dynamics, State
-from twingym.twins.errors import SpecError, unknown
+from twingym.twins.errors import SpecError
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
+from twingym.twins.sensor import Sensor
 from twingym.twins.variables import Variable
 
 LEAST_EFFECTIVE = 0.5  # share of particles below which they are drawn again
@@ -71,7 +72,8 @@ class ParticleFilter:
             variables: What it observes, in its order.
             cohort: N people.
             inputs: Inputs at birth, (N, K).
-            error: Standard deviation of the error of readings of each variable that is read, in its unit.
+            error: Of readings of each variable that is read: a standard deviation in its unit, or the chance to read
+                another level; see :class:`~twingym.twins.sensor.Sensor`.
             particles: P.
             lag: How many steps late a reading may be.
             seed: Of all luck.
@@ -81,26 +83,22 @@ class ParticleFilter:
             UnknownNameError: If there is no such variable.
             SpecError: If a number is impossible, or no variable is read at all.
         """
-        names = [v.name for v in variables]
-        for name, spread in error.items():
-            if name not in names:
-                raise unknown("variable", name, names)
-            if not 0.0 < spread < np.inf:
-                unit = variables[names.index(name)].unit or "1"
-                raise SpecError(f"error of {name!r} is {spread}; allowed: a positive number of {unit}.")
+        self._sensor = Sensor(variables, error)
+        if exact := [v for v in variables if error.get(v.name) == 0.0]:
+            unit = f" {exact[0].unit}" if exact[0].unit else ""
+            raise SpecError(
+                f"error of {exact[0].name!r} is 0{unit}; allowed: more, or hardly a particle would explain a reading."
+            )
         for what, number, least in (("particles", particles, 2), ("lag", lag, 0)):
             if number < least:
                 raise SpecError(f"{what} is {number}; allowed: {least} or more.")
             if number % 1:
                 raise SpecError(f"{what} is {number}; allowed: a whole number, {least} or more.")
         if not error:
-            raise SpecError(
-                f"error is {{}}, so that no reading would count; allowed: one or more of {', '.join(names)}."
-            )
+            names = ", ".join(v.name for v in variables)
+            raise SpecError(f"error is {{}}, so that no reading would count; allowed: one or more of {names}.")
         self._dynamics, self._cohort, self._seed, self._lag = dynamics, cohort, seed, lag
         self._variables = tuple(variables)
-        self._error = np.array([error.get(name, np.nan) for name in names])
-        self._read = np.isfinite(self._error)
         self._shape = (len(cohort), particles)
         self._rows = np.repeat(np.arange(len(cohort)), particles)
         self._luck = np.tile(np.arange(particles), len(cohort))
@@ -110,7 +108,7 @@ class ParticleFilter:
         self.particles: Floats = seen.reshape(*self._shape, -1)
         self._log_weight = np.full(self._shape, -np.log(particles))
         self.log_evidence = np.zeros(len(cohort))
-        self._newest = np.full((len(cohort), len(names)), np.nan)  # what was read of the time that it is now
+        self._newest = np.full((len(cohort), len(variables)), np.nan)  # what was read of the time that it is now
         self._ancestry = Ancestry(self.particles) if pasts else None
 
     # -- what is believed ------------------------------------------------------------------------------------
@@ -129,6 +127,17 @@ class ParticleFilter:
     def variance(self) -> Floats:
         """Variances, (N, V)."""
         return np.asarray((self.weight[..., None] * (self.particles - self.mean[:, None]) ** 2).sum(axis=1))
+
+    @property
+    def estimate(self) -> Floats:
+        """Expected values, (N, V); of what has levels the most probable one."""
+        found, weight = self.mean, self.weight
+        for column in np.flatnonzero(self._sensor.levels):
+            v, said = self._variables[column], self.particles[..., column]
+            levels = np.arange(v.low, v.high + 1.0)
+            chances = [np.where(said == level, weight, 0.0).sum(axis=1) for level in levels]
+            found[:, column] = levels[np.argmax(chances, axis=0)]
+        return found
 
     @property
     def effective(self) -> Floats:
@@ -196,7 +205,7 @@ class ParticleFilter:
         for late, reading in readings.items():
             there = self._past[kept - 1 - late]
             there.reading = np.where(np.isfinite(reading), reading, there.reading)
-            if (np.isfinite(reading) & self._read).any():
+            if (np.isfinite(reading) & self._sensor.read).any():
                 oldest = max(oldest, late)
         if oldest:
             self._again(kept - 1 - oldest)
@@ -237,7 +246,7 @@ class ParticleFilter:
             )
             raise SpecError(f"late is {late} steps; allowed: 0 to {most}, {why}.")
         known = self._past[kept - 1 - late].reading if kept else self._newest
-        twice = np.isfinite(known) & np.isfinite(reading) & self._read
+        twice = np.isfinite(known) & np.isfinite(reading) & self._sensor.read
         if twice.any():
             row, column = np.argwhere(twice)[0]
             raise SpecError(
@@ -249,17 +258,7 @@ class ParticleFilter:
         wanted = (self._shape[0], self.particles.shape[-1])
         if np.shape(reading) != wanted:
             raise SpecError(f"reading has shape {np.shape(reading)}; allowed: {wanted}, people by variables.")
-        low, high = (np.array([getattr(v, side) for v in self._variables]) for side in ("low", "high"))
-        wrong = self._read & ~np.isnan(reading) & ~((low <= reading) & (reading <= high))
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            v = self._variables[column]
-            raise SpecError(
-                f"reading of {v.name!r} of person {self._cohort.ids[row]} is {reading[row, column]:g}; allowed: "
-                f"{v.low:g} to {v.high:g} {v.unit}".rstrip()
-                + ", or NaN where nothing was read. Clip what a sensor says "
-                "beyond its range, or leave it out."
-            )
+        self._sensor.check(reading, self._cohort.ids)
 
     def _again(self, place: int) -> None:
         """Run what is kept again from an instant on, with the same luck and all that is known by now."""
@@ -287,12 +286,9 @@ class ParticleFilter:
             self._ancestry.add(self.particles, origin)
 
     def _weigh(self, reading: Floats) -> None:
-        known = np.isfinite(reading) & self._read  # (N, V)
-        if not known.any():
+        if not (np.isfinite(reading) & self._sensor.read).any():
             return
-        away = (reading[:, None] - self.particles) / self._error
-        density = -0.5 * away**2 - np.log(self._error) - 0.5 * np.log(2.0 * np.pi)
-        joint = self._log_weight + np.where(known[:, None], density, 0.0).sum(axis=-1)
+        joint = self._log_weight + self._sensor.log_likelihood(reading, self.particles)
         top = joint.max(axis=1, keepdims=True)
         total = top + np.log(np.exp(joint - top).sum(axis=1, keepdims=True))
         self.log_evidence = self.log_evidence + total[:, 0]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr
 
 from twingym.envs.history import Observant, checked_history, past_people
 from twingym.evaluation.believed_past import readers
@@ -19,6 +18,7 @@ from twingym.twins.dynamics import Dynamics
 from twingym.twins.errors import unknown
 from twingym.twins.noise import Stream, uniforms
 from twingym.twins.scales import Floats
+from twingym.twins.sensor import Sensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def fit_so_far(
         courses: N recorded courses.
         alpha: Chance of a false alarm per person, over all variables and times together.
         seed: Of the model's draws.
-        error: Standard deviations of errors of readings by variable, in its unit; then what was expected is what a
+        error: Of readings by variable (see :class:`~twingym.twins.sensor.Sensor`); then what was expected is what a
             particle filter expected that had read all before.
 
     Returns:
@@ -149,30 +149,20 @@ def ranks_of_readings(
         scenario: Whose people.
         dynamics: The model.
         courses: N recorded courses.
-        error: Standard deviations of errors by variable, in its unit.
+        error: Of readings by variable; see :class:`~twingym.twins.sensor.Sensor`.
         seed: Of the particles' luck.
 
     Returns:
         Ranks of each variable, (N, T), NaN where nothing was read.
     """
     found = {v.name: np.full(courses.delivered.shape[:2], np.nan) for v in scenario.variables}
+    sensor = Sensor(scenario.variables, {v.name: error.get(v.name, 0.0) for v in scenario.variables})
     for rows, reader in readers(scenario, dynamics, courses, error, seed=seed):
         for t in reader:
             weight, tie = reader.belief.weight, uniforms(seed, courses.ids[rows], 0, Stream.POLICY, t, 1)[:, 0]
             for k, v in enumerate(scenario.variables):
                 read, expected = reader.told[:, t, k], reader.belief.particles[..., k]  # (R,), (R, P)
-                below, upto = (
-                    (weight * _reaches(expected, read[:, None], error.get(v.name, 0.0), equal)).sum(axis=1)
-                    for equal in (False, True)
-                )
-                # On a bound stand all readings beyond it, and between values of what is read exactly lies nothing.
-                below, upto = np.where(read <= v.low, 0.0, below), np.where(read >= v.high, 1.0, upto)
+                chances = sensor.below(k, read[:, None], expected)
+                below, upto = ((weight * chance).sum(axis=1) for chance in chances)
                 found[v.name][rows, t - 1] = np.where(np.isfinite(read), below + tie * (upto - below), np.nan)
     return found
-
-
-def _reaches(expected: Floats, read: Floats, error: float, equal: bool) -> Floats:
-    """Chance that a reading of what is ``expected`` is below ``read``, or ``equal`` to it."""
-    if error:
-        return np.asarray(ndtr((read - expected) / error))
-    return np.asarray(expected <= read if equal else expected < read, dtype=np.float64)
