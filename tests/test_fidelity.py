@@ -18,17 +18,16 @@ from twingym.scenarios.weights import weights_folder
 from twingym.twins import FitConfig, TwinModel, fit_twin, people
 
 SHIPPED = tuple(filter(ships, names()))
-# What the cards say is missed. Retention: calls do 1.151 (1.03 to 1.28) of what they do on the reference, and their
-# effects, most of which are those of few people, correlate at 0.72 (0.59 to 0.92). Sepsis: 91 % die under vasopressors
-# alone, 87 % of its twins.
-MISSED: dict[str, set[str]] = {
-    "Retention-v0": {
-        "effect of call every 3 weeks over the reference's",
-        "correlation of effects of call every 3 weeks",
-    },
-}
+MISSED: dict[str, set[str]] = {}  # bars that a scenario's card says are missed
 # On other luck a fraction of a card's effort, and only what a bar looks at.
-EFFORT = Effort(branches=0.2, doubt_samples=80, calibration_people=3000, recalibration_people=300, window_people=600)
+EFFORT = Effort(
+    branches=0.2,
+    most_branched=1200,
+    doubt_samples=80,
+    calibration_people=3000,
+    recalibration_people=300,
+    window_people=600,
+)
 WITHOUT_BARS = ("likelihood", "fairness", "dose_response", "paths", "shift", "speed")
 
 

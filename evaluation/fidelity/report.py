@@ -60,6 +60,7 @@ class Effort:
         train_people: People that simple forecasts learn from.
         samples: Futures per person in forecasts and on the way.
         branches: Share of the plan's people whose branches under each dose are followed.
+        most_branched: At most so many of them, if not None.
         doubt_samples: Futures per person for disagreement; with few, luck passes for disagreement and for error.
         policy_seeds: Runs of luck per person and policy.
         calibration_people: Held-out people whose forecasts calibration is judged on, one forecast each. The bar holds
@@ -76,6 +77,7 @@ class Effort:
     train_people: int = 600
     samples: int = 20
     branches: float = 1.0
+    most_branched: int | None = None
     doubt_samples: int = 160
     policy_seeds: int = 1
     calibration_people: int = 12_000
@@ -86,7 +88,7 @@ class Effort:
 
 
 # What default tests recompute from the shipped weights.
-QUICK = Effort(people=200, train_people=400, branches=0.3, doubt_samples=40)
+QUICK = Effort(people=200, train_people=400, branches=0.3, most_branched=1800, doubt_samples=40)
 
 
 def always(name: str, compute: Callable[[], Any]) -> Any:
@@ -127,7 +129,7 @@ def fidelity(
         raise SpecError(f"scenario {scenario.id!r}: {missing} is None; a card needs a reference and a fidelity plan.")
     count = effort.people or plan.people
     dynamics, ids, train = model.dynamics(), people("test", count), people("train", effort.train_people)
-    branched = people("test", int(effort.branches * (plan.effect_people or plan.people)))
+    branched = people("test", int(effort.branches * (plan.effect_people or plan.people)))[: effort.most_branched]
     report: dict[str, Any] = {"seed": seed}
     blocks: dict[str, Callable[[], Any]] = {
         "forecast": lambda: forecast_skill(scenario, plan, dynamics, ids, train, seed, effort.samples),

@@ -71,8 +71,9 @@ PLAN = FidelityPlan(
     },
     effect_steps=EFFECT,
     people=600,
-    # Most customers hardly buy, so few tell what contact does.
-    effect_people=6000,
+    # Most customers hardly buy, so few tell what contact does: of 6,000 the correlation of a call's effects is anywhere
+    # from .59 to .92.
+    effect_people=24_000,
     policies={
         "never": ("never", {}),
         "e-mail every 2 weeks": ("every_k_weeks", {"k": 2.0}),

@@ -45,6 +45,7 @@ from twingym.scenarios.retention.rules import (
 )
 from twingym.scenarios.scenario import Scenario
 from twingym.twins.fit_config import FitConfig
+from twingym.twins.transformer_config import TransformerConfig
 from twingym.twins.variables import Variable
 
 ID = "Retention-v0"
@@ -266,6 +267,7 @@ def build(constants: Constants) -> Scenario:
         # Rules contact those who are active anyway. What little a contact adds is seen best where chance decided.
         mixture=Mixture(clinician=0.1, exploratory=0.1, randomised=0.8),
         window=WEEKS + 1,
+        network=TransformerConfig(ensemble_width=32),
         # Noise of the weights shows in effects worth cents: many small steps, averaged for long.
         fit=FitConfig(epochs=60, batches=120, batch_tokens=3500, ema=0.999, threads=2),
         fidelity=PLAN,
