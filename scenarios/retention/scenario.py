@@ -269,7 +269,7 @@ def build(constants: Constants) -> Scenario:
         window=WEEKS + 1,
         network=TransformerConfig(ensemble_width=32),
         # Noise of the weights shows in effects worth cents: many small steps, averaged for long.
-        fit=FitConfig(epochs=60, batches=120, batch_tokens=3500, ema=0.999, threads=2),
+        fit=FitConfig(epochs=60, batches=120, batch_tokens=3500, ema=0.999),
         fidelity=PLAN,
         parameters=constants,
         provenance=PROVENANCE,
