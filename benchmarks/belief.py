@@ -39,12 +39,12 @@ class Trial:
 
     Attributes:
         measure: What may be lost.
-        others: Measures that the table tells, too.
         rules: Policies.
-        snapshot: A trained policy among those that ship, if any.
         people: Held-out people.
         steps: Of each.
         bad: The stream; errors on top of those of the scenario's own sensor.
+        others: Measures that the table tells, too.
+        snapshot: A trained policy among those that ship, if any.
         percent: Whether the measure is a share, told in percent and points.
     """
 

@@ -205,7 +205,7 @@ class ParticleFilter:
         for late, reading in readings.items():
             there = self._past[kept - 1 - late]
             there.reading = np.where(np.isfinite(reading), reading, there.reading)
-            if (np.isfinite(reading) & self._sensor.read).any():
+            if self._sensor.known(reading).any():
                 oldest = max(oldest, late)
         if oldest:
             self._again(kept - 1 - oldest)
@@ -246,7 +246,7 @@ class ParticleFilter:
             )
             raise SpecError(f"late is {late} steps; allowed: 0 to {most}, {why}.")
         known = self._past[kept - 1 - late].reading if kept else self._newest
-        twice = np.isfinite(known) & np.isfinite(reading) & self._sensor.read
+        twice = np.isfinite(known) & self._sensor.known(reading)
         if twice.any():
             row, column = np.argwhere(twice)[0]
             raise SpecError(
@@ -286,7 +286,7 @@ class ParticleFilter:
             self._ancestry.add(self.particles, origin)
 
     def _weigh(self, reading: Floats) -> None:
-        if not (np.isfinite(reading) & self._sensor.read).any():
+        if not self._sensor.known(reading).any():
             return
         joint = self._log_weight + self._sensor.log_likelihood(reading, self.particles)
         top = joint.max(axis=1, keepdims=True)

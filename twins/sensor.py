@@ -65,6 +65,10 @@ class Sensor:
         # Of each of the other levels; of what has none nobody asks.
         self._other = np.where(self.levels, self.error / np.maximum(self._high - self._low, 1.0), np.nan)
 
+    def known(self, reading: Floats) -> NDArray[np.bool_]:
+        """Return which readings (N, V) say something, (N, V)."""
+        return np.asarray(np.isfinite(reading) & self.read)
+
     def draw(self, truth: Floats, u: Floats) -> Floats:
         """Return readings (..., V) of what is true, (..., V), with uniforms (..., V); they stay within bounds."""
         found = np.minimum(np.maximum(truth + self.error * ndtri(u), self._low), self._high)
