@@ -13,6 +13,9 @@ from scipy.stats import spearmanr
 from tests.command_line import twingym
 from tests.test_backbones import SMALL, drifting, spec
 
+from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
+from twingym.scenarios.weights import weights_folder
 from twingym.twins import Courses, TwinModel
 from twingym.twins.cohort import Cohort
 from twingym.twins.decode import spread
@@ -117,6 +120,12 @@ def test_a_course_that_ends_is_read_to_its_end(networks: list[TwinModel]) -> Non
     assert np.isnan(told[:, 25:]).all()
     means = np.random.default_rng(0).normal(size=(3, 20, 1))
     np.testing.assert_allclose(spread(means), means.std(axis=0)[:, 0])
+
+
+@pytest.mark.parametrize("name", list(filter(ships, names())))
+def test_whatever_ships_can_be_taught_by_networks_that_are_fitted_now(name: str) -> None:
+    """Though sentences about its variables were written anew since it was fitted."""
+    assert TwinModel.load(weights_folder(get(name))).spec == get(name).twin_spec()
 
 
 def test_what_nothing_can_be_learned_from_is_refused(networks: list[TwinModel]) -> None:

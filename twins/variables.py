@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -64,7 +64,7 @@ class Variable:
             Policies see a neutral value and, in a column of its own, whether it was measured; rewards, costs and
             bookkeeping see NaN. A twin model learns when it is measured. Where steps have different lengths, declare
             the time since the last one as an input on a log scale.
-        about: One sentence for people.
+        about: One sentence for people; another makes no other variable.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Variable:
     relative: bool = False
     edges: tuple[float, ...] = ()
     intermittent: bool = False
-    about: str = ""
+    about: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse declarations that contradict themselves, naming the field.
