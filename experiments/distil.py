@@ -7,6 +7,7 @@ on the model's trunk learns that. Nothing else about the model changes: the same
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from twingym.twins.errors import RunExistsError, SpecError
 from twingym.twins.model import WEIGHTS, TwinModel
 
 FIRST = 5  # those before are the referees of benchmarks.disagreement
+STEPS = 300_000  # on 20,000 of them a head ranked states less well than the spread of the heads that it is to replace
 PUPILS = 5_000_000  # ids from here: nobody whom the model or a network was fitted on
 
 
@@ -42,8 +44,8 @@ class Args:
     """Epochs of each."""
     learners: int = 2000
     """People whom each learns from, over two episodes or one that ends; eight times as many where it ends."""
-    people: int = 480
-    """People on whose made-up courses the head is taught."""
+    people: int | None = None
+    """People on whose made-up courses the head is taught; default: as many as have 300,000 steps before them."""
     runs: Path = Path("runs/independent")
     """Where the networks are kept."""
     replace: bool = False
@@ -65,7 +67,7 @@ def run(args: Args) -> None:
         raise RunExistsError(
             f"{out} holds a twin model; pass --replace to write it again, or --out for another folder."
         )
-    check(args, scenario)
+    count = check(args, scenario)
     model = TwinModel.load(home, scenario.world_fingerprint())
     try:
         networks = [
@@ -74,7 +76,7 @@ def run(args: Args) -> None:
         ]
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"the same command goes on after the last whole epoch, kept in {args.runs}") from stop
-    courses = collect(scenario, people("train", args.people, PUPILS), 0, dynamics=model.dynamics())
+    courses = collect(scenario, people("train", count, PUPILS), 0, dynamics=model.dynamics())
     taught = distilled(model, networks, courses, progress=True)
     taught.save(out)
     if withdraw_card(out):
@@ -86,8 +88,8 @@ def run(args: Args) -> None:
     )
 
 
-def check(args: Args, scenario: Scenario) -> None:
-    """Refuse what nothing can be learned from, before networks are fitted.
+def check(args: Args, scenario: Scenario) -> int:
+    """Refuse what nothing can be learned from, before networks are fitted; return how many people teach the head.
 
     Raises:
         SpecError: If the scenario has no reference, or there are too few networks or people.
@@ -97,7 +99,9 @@ def check(args: Args, scenario: Scenario) -> None:
             f"{scenario.id} has no reference to fit other networks to: the people of its table are those of its twin "
             "model. Its disagreement is that of the heads."
         )
-    check_enough(args.networks, args.people)
+    count = math.ceil(STEPS / scenario.horizon) if args.people is None else args.people
+    check_enough(args.networks, count)
+    return count
 
 
 if __name__ == "__main__":
