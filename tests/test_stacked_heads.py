@@ -13,6 +13,7 @@ from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
 from twingym.twins import TwinModel, people
 from twingym.twins.company import LEAST_ROWS
+from twingym.twins.draw import Draw
 from twingym.twins.network import TwinNetwork
 from twingym.twins.stacked_heads import StackedHeads
 from twingym.twins.transformer_config import TransformerConfig
@@ -75,9 +76,13 @@ def test_a_linear_path_of_its_own_moves_one_head_alone() -> None:
     bound = torch.arange(rows) % 4
 
     def said() -> tuple[Tensor, Tensor, Tensor]:
-        drawn, means, _ = network.sample(hidden, tokens, u, last, bound, unborn)
+        drawn, _, expected = Draw(network, hidden, tokens, last, bound).sample(u, unborn)
         # Whatever is drawn first is told to all heads.
-        return network.log_prob(hidden, tokens, target, ones, last), means[..., 0], drawn
+        return (
+            network.log_prob(hidden, tokens, target, ones, last),
+            expected.means(network, network.stacked())[..., 0],
+            drawn,
+        )
 
     before = said()
     width = sum(network._widths)

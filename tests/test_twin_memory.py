@@ -9,6 +9,7 @@ import torch
 from twingym.evaluation.fidelity.replay import bring, record
 from twingym.scenarios import get
 from twingym.twins import TwinModel, dataset, people
+from twingym.twins.draw import Draw
 from twingym.twins.network import TwinNetwork
 from twingym.twins.seen import TRACES, Done, Seen, advance_seen
 from twingym.twins.tokens import RATE_COUNT, RATE_STEPS
@@ -98,14 +99,14 @@ def test_likelihood_and_samples_are_of_one_distribution_with_the_linear_part(sce
     hidden, last, head = torch.randn(9, SMALL.width), data.seen.last[:, 25], torch.ones(9, dtype=torch.int64)
     u = torch.full((9, 4), 0.5)
     u[:5, 0] = 0.99  # some buy
-    target = network.sample(hidden, tokens, u, last, head, network.unborn(9))[0]
+    target = Draw(network, hidden, tokens, last, head).sample(u, network.unborn(9))[0]
     target[:, k] = -1.0
 
     log_prob, other = (n.log_prob(hidden, tokens, target, torch.ones(9, 4), last)[1, :, k] for n in (network, without))
     assert not torch.allclose(log_prob, other)
     for side, counted in ((-1e-4, False), (1e-4, True)):
         u[:, k] = log_prob.exp() + side
-        drawn = network.sample(hidden, tokens, u, last, head, network.unborn(9))[0]
+        drawn = Draw(network, hidden, tokens, last, head).sample(u, network.unborn(9))[0]
         assert ((drawn[:, k] > -1.0) == counted).all()
 
 

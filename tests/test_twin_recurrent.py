@@ -11,6 +11,7 @@ from twingym.evaluation.fidelity.replay import bring, record, step_noise
 from twingym.scenarios import get
 from twingym.scenarios.retention.reference import Constants
 from twingym.twins import FitConfig, TwinModel, dataset, people
+from twingym.twins.draw import Draw
 from twingym.twins.every_head import EveryHead
 from twingym.twins.network import TwinNetwork
 from twingym.twins.quick_tally import CountTable, QuickTally
@@ -213,7 +214,7 @@ def test_stepping_people_believes_what_reading_their_courses_does(scenario):
     here = tokens[place, stops + 1]
     hidden = network.trunk.decode(here, state.cache)
     u, last = torch.full((len(stops), network.noise_width), 0.5), state.seen.last
-    effect = network.sample(hidden, here, u, last, state.head, state.people)[2].effect
+    effect = Draw(network, hidden, here, last, state.head).sample(u, state.people)[1].effect
     assert (effect != 0.0).any()
     target = data.target[place, stops + 1]
     belief = state.people.belief
@@ -320,7 +321,7 @@ def test_all_heads_at_once_say_of_treatment_what_they_say_one_by_one(scenario):
         )
         tokens[:, network.layout._marks] = (torch.rand(9, len(network.layout._marks), generator=draw) < 0.5).float()
         last, nothing = torch.zeros(9, len(network.distributions)), torch.zeros(9, 0)
-        treated, told = EveryHead(network, hidden, tokens, last).effects()
+        treated, told = EveryHead(network, hidden, tokens, last, network.stacked()).effects()
         effects = torch.zeros(9, *told.shape[1:]).index_copy(0, treated, told)  # (B, M, K)
         for m in range(network.config.ensemble):
             params = network.params_of(m, hidden, tokens, last)

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from twingym.twins.cohort import Cohort, Rows
 from twingym.twins.company import LEAST_ROWS, padded
+from twingym.twins.draw import Draw
 from twingym.twins.errors import DynamicsError
+from twingym.twins.expected import Expected, Known
 from twingym.twins.network import TwinNetwork
 from twingym.twins.regulars import Regulars
 from twingym.twins.scales import Floats
@@ -33,7 +35,7 @@ class TwinState:
         before: What was known before that observation, so that it can be replaced.
         people: What recurrent counts are expected and drawn from.
         head: Ensemble head each person is bound to, (N,).
-        means: What each head expected of the last step, (M, N, D), in typical changes, levels or probability.
+        expected: What heads expected of the last step.
         doubt: How far independent networks would differ about the last step, (N,), in typical changes; zero for a
             model that was not taught that.
         count: N without padding.
@@ -47,7 +49,7 @@ class TwinState:
     before: Seen
     people: Regulars
     head: Tensor
-    means: Tensor
+    expected: Expected
     doubt: Tensor
     count: int
 
@@ -95,7 +97,6 @@ class TransformerDynamics:
         count = len(rows)
         state.cache.restart(where, fresh.cache)
         state.traits[where], state.head[where] = fresh.traits[:count], fresh.head[:count]
-        state.means[:, where] = fresh.means[:, :count]
         state.doubt[where] = fresh.doubt[:count]
         state.done = state.done.each(lambda tensor: tensor.index_fill(0, where, 0.0))
         for name, values in fresh.own.items():
@@ -109,6 +110,7 @@ class TransformerDynamics:
         state.seen = Seen.join([state.seen, fresh.seen], put)
         state.before = Seen.join([state.before, fresh.before], put)
         state.people = Regulars.join([state.people, fresh.people], put)
+        state.expected = state.expected.join([state.expected, fresh.expected], put)
         return state, observed
 
     @torch.inference_mode()
@@ -124,7 +126,7 @@ class TransformerDynamics:
             state.before.each(lambda tensor: tensor[where]),
             state.people.each(lambda tensor: tensor[where]),
             state.head[where],
-            state.means[:, where],
+            state.expected.each(lambda tensor: tensor[where]),
             state.doubt[where],
             len(rows),
         )
@@ -134,13 +136,15 @@ class TransformerDynamics:
 
         A model that was not taught that says how far its heads differed.
         """
-        if self.network.doubt is None:
+        if self.network.compares:
             return spread(self.means(state))
         return state.doubt[: state.count].double().numpy()
 
+    @torch.inference_mode()
     def means(self, state: TwinState) -> Floats:
-        """Return what each head expected of the last step, shape (M, N, D), in typical changes or probability."""
-        return state.means[:, : state.count].double().numpy()
+        """Return what each head expected of the last step, (M, N, D), in typical changes, levels or probability."""
+        means = state.expected.means(self.network, self._stacked)
+        return means[:, : state.count].double().numpy()
 
     def bind(self, state: TwinState, head: Rows) -> TwinState:
         """Bind people to other heads, shape (N,), from here on."""
@@ -196,7 +200,8 @@ class TransformerDynamics:
         hidden = self.network.trunk.decode(tokens, state.cache)
         value, mask = (_float(array) for array in self.spec.encode_values(padded(observed)))
         u, chances = self._uniforms(spare)
-        found = [self.network.ranks(hidden, tokens, value, mask, u, state.seen.last, state.head, self._stacked)]
+        draw = Draw(self.network, hidden, tokens, state.seen.last, state.head, self._stacked)
+        found = [draw.ranks(value, mask, u)]
         if self.network.measurement is not None:
             found.append(self.network.measurement.ranks(hidden, tokens, mask, chances))
         noise = torch.cat(found, dim=-1)[: state.count].double().numpy()
@@ -218,7 +223,7 @@ class TransformerDynamics:
             before=unborn,
             people=self.network.unborn(rows),
             head=torch.from_numpy(padded((noise[:, 0] * self.heads).astype(np.int64))),
-            means=torch.zeros(self.heads, rows, width),
+            expected=Known(torch.zeros(rows, self.heads, width)),
             doubt=torch.zeros(rows),
             count=count,
         )
@@ -246,9 +251,8 @@ class TransformerDynamics:
         hidden = self.network.trunk.decode(tokens, state.cache)
         u, chances = self._uniforms(noise)
         before = state.seen
-        value, state.means, state.people = self.network.sample(
-            hidden, tokens, u, before.last, state.head, state.people, self._stacked
-        )
+        draw = Draw(self.network, hidden, tokens, before.last, state.head, self._stacked)
+        value, state.people, state.expected = draw.sample(u, state.people)
         if self.network.doubt is not None:
             state.doubt = self.network.doubt(hidden, tokens)
         if not bool(torch.isfinite(value).all()):

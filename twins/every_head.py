@@ -6,28 +6,18 @@ of a token, K = affected variables: activity, and amounts of recurrent events.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from twingym.twins.company import padded_rows
+from twingym.twins.network import TwinNetwork
 from twingym.twins.stacked_heads import StackedHeads
-
-if TYPE_CHECKING:
-    from twingym.twins.network import TwinNetwork
 
 
 class EveryHead:
-    """All heads on one trunk output; ask for the variables' parameters in declared order.
+    """All heads on one trunk output; ask for the variables' parameters in declared order."""
 
-    Attributes:
-        heads: Those of the trunk, stacked.
-    """
-
-    def __init__(
-        self, network: TwinNetwork, hidden: Tensor, tokens: Tensor, last: Tensor, heads: StackedHeads | None = None
-    ) -> None:
+    def __init__(self, network: TwinNetwork, hidden: Tensor, tokens: Tensor, last: Tensor, heads: StackedHeads) -> None:
         """Let the heads of a network speak.
 
         Args:
@@ -35,11 +25,10 @@ class EveryHead:
             hidden: Trunk output, (B, D_model).
             tokens: What went into the trunk, (B, F).
             last: Values before, NaN where there were none, (B, D).
-            heads: Those of the trunk, stacked once for many steps; None stacks them now.
+            heads: Those of the trunk, stacked.
         """
-        self._network, self._tokens, self._last = network, tokens, last
-        self.heads = heads or network.stacked()
-        self._features, self._linear = self.heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
+        self._network, self._tokens, self._last, self._heads = network, tokens, last, heads
+        self._features, self._linear = self._heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
         self._active: Tensor | None = None
 
     def params(self, k: int, drawn: Tensor) -> Tensor:
@@ -47,8 +36,8 @@ class EveryHead:
         told = self._network.told(drawn, k, self._last)
         shared = self._network.shared(k, self._linear, told)
         if not told.shape[-1] and self._active is None:
-            self._active = self.heads.active(self._features)  # several variables may depend on nothing else
-        return self.heads.params(self._features, k, told, self._active) + shared
+            self._active = self._heads.active(self._features)  # several variables may depend on nothing else
+        return self._heads.params(self._features, k, told, self._active) + shared
 
     def effects(self) -> tuple[Tensor, Tensor]:
         """Return whom something is done to in this step, (S,) row numbers, and effects (S, M, K); there are no others.
@@ -59,8 +48,8 @@ class EveryHead:
         done = layout.done(self._tokens)  # (B, acting)
         rows = padded_rows(done.any(dim=-1).nonzero()[:, 0])
         if len(rows) == 0:
-            return rows, done.new_zeros(0, self.heads.count, len(affected))
-        say = self.heads.tails(self.heads.active(self._features[:, rows]))  # (M, K * acting, S)
+            return rows, done.new_zeros(0, self._heads.count, len(affected))
+        say = self._heads.tails(self._heads.active(self._features[:, rows]))  # (M, K * acting, S)
         if self._linear:
             say = say + torch.cat([self._linear[k][..., rows, -layout.acting :] for k in affected], dim=-1).mT
         each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)

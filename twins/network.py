@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from twingym.twins.backbones import backbone
 from twingym.twins.doubt_head import DoubtHead
 from twingym.twins.errors import SpecError
-from twingym.twins.every_head import EveryHead
 from twingym.twins.head import Head
 from twingym.twins.heads import head_for
 from twingym.twins.measurement import Measurement
 from twingym.twins.recalibrated_head import RecalibratedHead
 from twingym.twins.recurrent import Counted, RecurrentEvents
-from twingym.twins.regulars import Occasion, Regulars
+from twingym.twins.regulars import Regulars
 from twingym.twins.seen import Seen
 from twingym.twins.spec import VALUE_GAIN, TwinSpec
 from twingym.twins.stacked_heads import StackedHeads
@@ -25,7 +24,6 @@ from twingym.twins.transformer_config import TransformerConfig
 
 OWN_LINEAR_START = 0.03  # standard deviation of the first weights, per unit of the gain of random priors
 LARGEST_EFFECT = 5.0  # on the log of a rate or an amount
-JUST_BELOW = 1e-4  # on [-1, 1]: the bounds of a continuous value
 
 
 class TwinNetwork(nn.Module):
@@ -52,7 +50,7 @@ class TwinNetwork(nn.Module):
         if self.recurrent:
             counts, sums = ([spec.modelled[k] for k in columns] for columns in (self.recurrent, self.amounts))
             names, most = [v.name for v in counts], [v.level_count - 1 for v in counts]
-            self._paid_for = [names.index(v.amount_of) for v in sums]  # which of the counts
+            self.paid_for = [names.index(v.amount_of) for v in sums]  # which of the counts
             traits = self.layout.traits(torch.zeros(self.layout.width)).shape[-1]
             self.events = RecurrentEvents(most, traits, config.ensemble, [v.scaling for v in sums])
         # Effects, on activity and on each amount, stand behind the parameters of these variables.
@@ -240,19 +238,24 @@ class TwinNetwork(nn.Module):
         """What of recurrent counts and their amounts values (..., D) on [-1, 1] tell, and the ``last`` ones before."""
         assert self.events is not None
         present_too = present[..., self.recurrent]
-        counts = self._round(value[..., self.recurrent], value.new_tensor(self.events.most))
-        paid = (counts * present_too)[..., self._paid_for] * present[..., self.amounts]
+        counts = self.counts(value[..., self.recurrent], value.new_tensor(self.events.most))
+        paid = (counts * present_too)[..., self.paid_for] * present[..., self.amounts]
         known = present_too * ~torch.isnan(last[..., self.recurrent])
         return Counted(counts, known, paid, value[..., self.amounts])
 
     @staticmethod
-    def _round(value: Tensor, most: Tensor | int) -> Tensor:
+    def counts(value: Tensor, most: Tensor | int) -> Tensor:
         """Counts (...) of values (...) on [-1, 1]."""
         return torch.round(0.5 * (value + 1.0) * most)
 
     @property
+    def compares(self) -> bool:
+        """Whether heads are compared at each step: there are several, and no other head was taught doubt."""
+        return self.config.ensemble > 1 and self.doubt is None
+
+    @property
     def noise_width(self) -> int:
-        """Uniforms that :meth:`sample` reads: one per variable; with recurrent counts some for what is hidden."""
+        """Uniforms that a draw reads: one per variable; with recurrent counts some for what is hidden."""
         hidden = 1 + 2 * len(self.recurrent) + len(self.amounts)
         return len(self.distributions) + (hidden if self.recurrent else 0)
 
@@ -268,97 +271,6 @@ class TwinNetwork(nn.Module):
         if self.events is None:
             return people
         return people.corrected(self.events, self._counted_in(value, present, last), traits)
-
-    def sample(
-        self,
-        hidden: Tensor,
-        tokens: Tensor,
-        u: Tensor,
-        last: Tensor,
-        bound: Tensor,
-        people: Regulars,
-        heads: StackedHeads | None = None,
-    ) -> tuple[Tensor, Tensor, Regulars]:
-        """Draw the next observation from the head each person is bound to.
-
-        Args:
-            hidden: Trunk output, (B, D_model).
-            tokens: What went into the trunk, (B, F).
-            u: Uniforms, (B, ``noise_width``).
-            last: Values before, NaN where there were none, (B, D).
-            bound: Head of each person, (B,).
-            people: What is kept of their recurrent counts.
-            heads: Those of the trunk, stacked once for many steps; None stacks them now.
-
-        Returns:
-            Values on [-1, 1], (B, D), every head's means in typical changes, levels or probability, (M, B, D), and the
-            people after the step.
-        """
-        every = EveryHead(self, hidden, tokens, last, heads)
-        rows = torch.arange(len(bound), device=bound.device)
-        drawn, expected = hidden.new_zeros(len(bound), 0), {}
-        occasion, (u, extra) = None, u.tensor_split([len(self.distributions)], dim=-1)
-        born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
-        if (table := every.heads.table) is not None:
-            treated, effects = every.effects()
-            factors = torch.zeros_like(people.effect).index_copy_(0, treated, table.events.factors(effects))
-            occasion = Occasion(table, people, factors, self.layout.traits(tokens))
-            stopping, settling = extra.tensor_split([len(self.recurrent)], dim=-1)
-            occasion.settle(bound, settling)
-        for k, distribution in enumerate(self.distributions):
-            if occasion is not None and distribution is None:
-                a = self.amounts.index(k)
-                c = self._paid_for[a]
-                count = self._round(drawn[:, self.recurrent[c]], occasion.events.most[c])
-                value, means = occasion.amount(count, a, bound, u[:, k])
-                expected[k] = means / self.spec.modelled[k].unit_change
-            elif occasion is not None and k in self.recurrent and not born:
-                c = self.recurrent.index(k)
-                value = 2.0 * occasion.count(c, bound, u[:, k], stopping[:, c]) / occasion.events.most[c] - 1.0
-            else:
-                assert distribution is not None
-                say = every.params(k, drawn)[..., : distribution.width]
-                expected[k] = distribution.mean(say, last[:, k])  # (M, B)
-                value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
-            drawn = torch.cat([drawn, value[:, None]], dim=-1)
-        if occasion is not None:
-            people, counts = occasion.after()
-            expected |= dict(zip(self.recurrent, counts, strict=False))  # none at birth
-        return drawn, torch.stack([expected[k] for k in range(len(expected))], dim=-1), people
-
-    def ranks(
-        self,
-        hidden: Tensor,
-        tokens: Tensor,
-        value: Tensor,
-        present: Tensor,
-        within: Tensor,
-        last: Tensor,
-        bound: Tensor,
-        heads: StackedHeads | None = None,
-    ) -> Tensor:
-        """Uniforms (B, D) with which :meth:`sample` would draw values (B, D) on [-1, 1].
-
-        Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D). One
-        that is not ``present``, (B, D), is drawn with that uniform, and later ones are ranked given what was drawn.
-        """
-        every = EveryHead(self, hidden, tokens, last, heads)
-        rows, places = torch.arange(len(bound), device=bound.device), []
-        value = value.clone()
-        for k, distribution in enumerate(self.distributions):
-            assert distribution is not None
-            say, there = every.params(k, value[:, :k])[bound, rows][..., : distribution.width], present[:, k] > 0
-            drawn = distribution.icdf(say, within[:, k], last[:, k])
-            now = value[:, k] = torch.where(there, value[:, k], drawn)
-            upto = distribution.cdf(say, now, last[:, k])
-            levels = self.spec.modelled[k].level_count
-            below = distribution.cdf(say, now - (2.0 / (levels - 1) if levels else JUST_BELOW), last[:, k])
-            below = torch.where(now <= -1.0, torch.zeros_like(below), below)
-            # Levels have a probability of their own; of continuous values only the bounds do.
-            massive = (now.abs() >= 1.0) | (levels > 0)
-            place = torch.where(massive, below + within[:, k] * (upto - below), upto)
-            places.append(torch.where(there, place, within[:, k]))
-        return torch.stack(places, dim=-1)
 
 
 def _linear_from(start: float, features: int, width: int) -> nn.Module:

@@ -72,8 +72,8 @@ class StackedHeads:
         ]
 
     def block(self, h: Tensor) -> Tensor:
-        """Trunk output (B, D) to every head's own features (M, B, D)."""
-        shared = (self.count, *h.shape)
+        """Trunk output, (B, D) or (M, B, D) of other people for each head, to every head's own features (M, B, D)."""
+        shared = (self.count, *h.shape[-2:])
         normed = self._norm(h).expand(shared)
         x = _centred(h) + self._bias  # (M, B, D)
         x.baddbmm_(_gelu_(torch.baddbmm(self._up_bias, normed, self._up)), self._down)
@@ -87,9 +87,10 @@ class StackedHeads:
         return F.gelu(z)
 
     def params(self, z: Tensor, v: int, told: Tensor, active: Tensor | None = None) -> Tensor:
-        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell, (B, E_v).
+        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell.
 
-        ``active`` saves working :meth:`active` out once more.
+        That is (B, E_v), or (M, B, E_v) of other people for each head; ``active`` saves working :meth:`active` out
+        once more.
         """
         earlier = self._earlier[v - 1] if told.shape[-1] else None
         if earlier is None:
@@ -97,7 +98,7 @@ class StackedHeads:
         elif told.shape[-1] == 1:
             active = _gelu_(torch.addcmul(z, told, earlier))
         else:
-            active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape), earlier))
+            active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape[-2:]), earlier))
         return torch.baddbmm(self._bias_of[v], self._write[v], active.mT)[:, : self._widths[v]].mT
 
     def tails(self, active: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import qmc
-from torch import Tensor
 
 from benchmarks.tumour.counterfactuals import Questions
 from benchmarks.tumour.simulator import CHEMO_DOSE, DAYS, LARGEST, RADIO_DOSE, Floats, Recorded
@@ -76,12 +75,12 @@ def fit(train: Recorded, held_out: Recorded, recipe: Recipe, folder: Path | None
     return fit_twin(source, recipe.spec, folder, recipe.fit, recipe.network, device=device)
 
 
-def expected(model: TwinModel, means: Tensor, before: Floats) -> Floats:
+def expected(model: TwinModel, means: Floats, before: Floats) -> Floats:
     """Return mean volumes (N,), over all heads, after volumes ``before`` (N,), cm^3.
 
     Growth, or the change on a linear scale, is what the heads average; (M, N, 1) in typical changes.
     """
-    variable, change = model.spec.modelled[0], means.mean(dim=0)[: len(before), 0].double().numpy()
+    variable, change = model.spec.modelled[0], means.mean(axis=0)[:, 0]
     change = change * variable.unit_change
     if variable.relative:
         return np.asarray(before * (1.0 + 0.5 * variable.scaling.log_span * change))
@@ -126,7 +125,7 @@ def forecast(model: TwinModel, questions: Questions, paths: int, *, mean: bool =
                 before = seen
                 here, seen = dynamics.step(here, np.tile(amounts[few, ahead], (paths, 1)), now, u)
                 if ahead >= questions.lead:
-                    volume = expected(model, here.means, before[:, 0]) if mean else seen[:, 0]
+                    volume = expected(model, dynamics.means(here), before[:, 0]) if mean else seen[:, 0]
                     found[:, few, ahead - questions.lead] = volume.reshape(paths, -1)
         state, _ = dynamics.step(state, known.delivered[:, min(day, DAYS - 2)], inputs[:, day], noise)
     return found

@@ -1,0 +1,84 @@
+"""Does a model that was taught doubt, which asks only the head a person is bound to, say what it said before?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from twingym.scenarios import get, names
+from twingym.scenarios.registry import ships
+from twingym.scenarios.weights import weights_folder
+from twingym.twins import TwinModel, people
+from twingym.twins.company import LEAST_ROWS
+from twingym.twins.decode import TransformerDynamics
+from twingym.twins.doubt_head import DoubtHead
+from twingym.twins.expected import Known, Moment
+from twingym.twins.network import TwinNetwork
+from twingym.twins.own_head import seated
+from twingym.twins.scales import Floats
+from twingym.twins.transformer_config import TransformerConfig
+
+
+def stepped(network: TwinNetwork, scenario_id: str, *, taught: bool) -> tuple[Floats, Floats, TransformerDynamics]:
+    """Observations (T, N, V) and means of all heads (T, M, N, D); some people start anew, others change heads."""
+    features = network.config.width + network.layout.width
+    network.doubt = DoubtHead.untaught(features, 4) if taught else None
+    scenario, dynamics, ids = get(scenario_id), TransformerDynamics(network), people("test", 70)
+    luck = np.random.default_rng(0).random((7, 70, dynamics.noise_width))
+    cohort, inputs = scenario.people.sample(ids), np.zeros((70, len(scenario.twin_spec().inputs)))
+    state, observed = dynamics.initial(cohort, inputs, luck[0])
+    seen, means = [observed], [dynamics.means(state)]
+    for t in range(1, 7):
+        action = np.zeros((70, len(scenario.interventions)))
+        state, observed = dynamics.step(state, action, inputs, luck[t])
+        if t == 3:
+            rows = np.array([1, 40, 69])
+            state, fresh = dynamics.restart(state, rows, cohort.take(rows), inputs[rows], luck[t][rows])
+            observed = observed.copy()
+            observed[rows] = fresh
+        if t == 5:
+            state = dynamics.take(dynamics.bind(state, np.arange(70) % 3), np.arange(69, -1, -1))
+        seen.append(observed)
+        means.append(dynamics.means(state))
+    return np.stack(seen), np.stack(means), dynamics
+
+
+@pytest.mark.parametrize("name", list(filter(ships, names())))
+def test_taught_doubt_changes_nobody(name: str) -> None:
+    network = TwinModel.load(weights_folder(get(name))).network
+    untaught, compared, _ = stepped(network, name, taught=False)
+    taught, worked_out, _ = stepped(network, name, taught=True)
+    np.testing.assert_array_equal(taught, untaught)
+    np.testing.assert_allclose(worked_out, compared, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("own_linear", [False, True])
+def test_heads_with_paths_of_their_own_speak_for_their_people_alone(own_linear: bool) -> None:
+    spec = get("Glucose-v0").twin_spec()
+    network = TwinNetwork.untrained(spec, TransformerConfig(own_linear=own_linear)).eval()
+    if network.wide is not None:
+        torch.nn.init.normal_(network.wide.weight, std=0.2, generator=torch.Generator().manual_seed(0))
+    untaught, compared, _ = stepped(network, "Glucose-v0", taught=False)
+    taught, worked_out, _ = stepped(network, "Glucose-v0", taught=True)
+    np.testing.assert_array_equal(taught, untaught)
+    np.testing.assert_allclose(worked_out, compared, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Glucose-v0", Moment), ("Retention-v0", Known)])
+def test_all_heads_speak_in_a_step_only_where_they_are_compared(name: str, kind: type) -> None:
+    """Beliefs about recurrent counts are kept by every head, whether doubt was taught or not."""
+    network = TwinModel.load(weights_folder(get(name))).network
+    for taught, wanted in ((False, Known), (True, kind)):
+        dynamics = stepped(network, name, taught=taught)[2]
+        cohort, inputs = get(name).people.sample(people("test", 3)), np.zeros((3, len(network.spec.inputs)))
+        state, _ = dynamics.initial(cohort, inputs, np.full((3, dynamics.noise_width), 0.5))
+        assert type(state.expected) is wanted
+
+
+@pytest.mark.parametrize("bound", [[2] * 12, [0, 3, 1, 1, 2, 0, 3, 3, 3, 1, 0, 2, 2], [k % 4 for k in range(300)]])
+def test_everybody_sits_at_the_head_they_are_bound_to(bound: list[int]) -> None:
+    seats, place = seated(torch.tensor(bound), 4)
+    assert seats.shape[1] == max(LEAST_ROWS, max(bound.count(m) for m in range(4)))
+    assert seats.flatten()[place].tolist() == list(range(len(bound)))
+    assert (place // seats.shape[1]).tolist() == bound
