@@ -321,8 +321,7 @@ def test_all_heads_at_once_say_of_treatment_what_they_say_one_by_one(scenario):
         )
         tokens[:, network.layout._marks] = (torch.rand(9, len(network.layout._marks), generator=draw) < 0.5).float()
         last, nothing = torch.zeros(9, len(network.distributions)), torch.zeros(9, 0)
-        treated, told = EveryHead(network, hidden, tokens, last, network.stacked()).effects()
-        effects = torch.zeros(9, *told.shape[1:]).index_copy(0, treated, told)  # (B, M, K)
+        effects = EveryHead(network, hidden, tokens, last, network.stacked()).effects()  # (B, M, K)
         for m in range(network.config.ensemble):
             params = network.params_of(m, hidden, tokens, last)
             for place, k in enumerate(network.affected):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from twingym.twins.company import padded_rows
 from twingym.twins.every_head import EveryHead
 from twingym.twins.expected import Expected, Known, Moment
 from twingym.twins.network import TwinNetwork
@@ -42,7 +43,11 @@ class Draw:
             heads: Those of the trunk, stacked once for many steps; None stacks them now.
         """
         self._network, self._hidden, self._tokens, self._last, self._bound = network, hidden, tokens, last, bound
-        self._heads = heads or network.stacked()
+        self._heads = heads = heads or network.stacked()
+        self._rows = torch.arange(len(bound), device=bound.device)
+        self._means: dict[int, Tensor] = {}  # of variables, (M, B): what heads expected, as far as that is known
+        self._every = EveryHead(network, hidden, tokens, last, heads) if network.compares else None
+        self._own = None if network.compares else OwnHead(network, hidden, tokens, last, bound, heads)
 
     def sample(self, u: Tensor, people: Regulars) -> tuple[Tensor, Regulars, Expected]:
         """Draw the next observation.
@@ -54,26 +59,11 @@ class Draw:
         Returns:
             Values on [-1, 1], (B, D), the people after the step, and what heads expected of it.
         """
-        if self._network.compares or self._network.recurrent:  # of whose counts each head has beliefs of its own
-            return self._by_every_head(u, people)
-        own, drawn = self._own(), self._hidden.new_zeros(len(self._bound), 0)
-        for k, distribution in enumerate(self._network.distributions):
-            assert distribution is not None
-            say = own.params(k, drawn)[:, : distribution.width]
-            drawn = torch.cat([drawn, distribution.icdf(say, u[:, k], self._last[:, k])[:, None]], dim=-1)
-        return drawn, people, Moment(self._hidden, self._tokens, self._last, drawn)
-
-    def _by_every_head(self, u: Tensor, people: Regulars) -> tuple[Tensor, Regulars, Expected]:
-        net, last, bound = self._network, self._last, self._bound
-        every = EveryHead(net, self._hidden, self._tokens, last, self._heads)
-        rows = torch.arange(len(bound), device=bound.device)
-        drawn, means = self._hidden.new_zeros(len(bound), 0), {}
+        net, last, bound, drawn = self._network, self._last, self._bound, self._hidden.new_zeros(len(self._bound), 0)
         occasion, (u, extra) = None, u.tensor_split([len(net.distributions)], dim=-1)
         born = torch.isnan(last).all()  # people are born together; single values may be unknown for longer
         if (table := self._heads.table) is not None:
-            treated, effects = every.effects()
-            factors = torch.zeros_like(people.effect).index_copy_(0, treated, table.events.factors(effects))
-            occasion = Occasion(table, people, factors, net.layout.traits(self._tokens))
+            occasion = Occasion(table, people, self._factors(people), net.layout.traits(self._tokens))
             stopping, settling = extra.tensor_split([len(net.recurrent)], dim=-1)
             occasion.settle(bound, settling)
         for k, distribution in enumerate(net.distributions):
@@ -82,21 +72,52 @@ class Draw:
                 c = net.paid_for[a]
                 count = net.counts(drawn[:, net.recurrent[c]], occasion.events.most[c])
                 value, typical = occasion.amount(count, a, bound, u[:, k])
-                means[k] = typical / net.spec.modelled[k].unit_change
+                self._means[k] = typical / net.spec.modelled[k].unit_change
             elif occasion is not None and k in net.recurrent and not born:
                 c = net.recurrent.index(k)
                 value = 2.0 * occasion.count(c, bound, u[:, k], stopping[:, c]) / occasion.events.most[c] - 1.0
             else:
                 assert distribution is not None
-                say = every.params(k, drawn)[..., : distribution.width]
-                means[k] = distribution.mean(say, last[:, k])  # (M, B)
-                value = distribution.icdf(say[bound, rows], u[:, k], last[:, k])
+                value = distribution.icdf(self._say(k, drawn), u[:, k], last[:, k])
             drawn = torch.cat([drawn, value[:, None]], dim=-1)
         if occasion is not None:
             people, counts = occasion.after()
-            means |= dict(zip(net.recurrent, counts, strict=False))  # none at birth
-        by_head = torch.stack([means[k] for k in range(len(means))], dim=-1)  # (M, B, D)
-        return drawn, people, Known(by_head.transpose(0, 1))
+            self._means |= dict(zip(net.recurrent, counts, strict=False))  # none at birth
+        return drawn, people, self._expected(drawn)
+
+    def _factors(self, people: Regulars) -> Tensor:
+        """What is done in this step multiplies rates and amounts by, in the eyes of each head: log (B, M, C + A)."""
+        none, net = torch.zeros_like(people.effect), self._network
+        assert net.events is not None
+        rows = padded_rows(net.layout.done(self._tokens).any(dim=-1).nonzero()[:, 0])
+        if len(rows) == 0:
+            return none
+        if self._every is not None:
+            effects = self._every.effects(rows)
+        else:
+            hidden, tokens, last = self._hidden[rows], self._tokens[rows], self._last[rows]
+            effects = EveryHead(net, hidden, tokens, last, self._heads).effects()
+        return none.index_copy_(0, rows, net.events.factors(effects))
+
+    def _say(self, k: int, drawn: Tensor) -> Tensor:
+        """Parameters (B, P) of variable k by everybody's own head, given what was ``drawn`` before it, (B, k)."""
+        distribution = self._network.distributions[k]
+        assert distribution is not None
+        if self._own is not None:
+            return self._own.params(k, drawn)[:, : distribution.width]
+        assert self._every is not None
+        say = self._every.params(k, drawn)[..., : distribution.width]
+        self._means[k] = distribution.mean(say, self._last[:, k])
+        return say[self._bound, self._rows]
+
+    def _expected(self, drawn: Tensor) -> Expected:
+        if self._every is not None:
+            means = torch.stack([self._means[k] for k in range(drawn.shape[1])], dim=-1)  # (M, B, D)
+            return Known(means.transpose(0, 1))
+        unknown = self._hidden.new_full((self._heads.count, len(drawn)), torch.nan)
+        counted = [self._means.get(k, unknown) for k in self._network.counted]
+        by_head = torch.stack([unknown, *counted], dim=-1)[..., 1:]  # (M, B, C + A), which may be none
+        return Moment(self._hidden, self._tokens, self._last, drawn, by_head.transpose(0, 1))
 
     def ranks(self, value: Tensor, present: Tensor, within: Tensor) -> Tensor:
         """Uniforms (B, D) with which :meth:`sample` would draw values (B, D) on [-1, 1].
@@ -104,10 +125,10 @@ class Draw:
         Only without recurrent counts. A value with a probability of its own takes a place ``within`` it, (B, D). One
         that is not ``present``, (B, D), is drawn with that uniform, and later ones are ranked given what was drawn.
         """
-        own, places, value = self._own(), [], value.clone()
+        places, value = [], value.clone()
         for k, distribution in enumerate(self._network.distributions):
             assert distribution is not None
-            say, there = own.params(k, value[:, :k])[:, : distribution.width], present[:, k] > 0
+            say, there = self._say(k, value[:, :k]), present[:, k] > 0
             drawn = distribution.icdf(say, within[:, k], self._last[:, k])
             now = value[:, k] = torch.where(there, value[:, k], drawn)
             upto = distribution.cdf(say, now, self._last[:, k])
@@ -119,6 +140,3 @@ class Draw:
             place = torch.where(massive, below + within[:, k] * (upto - below), upto)
             places.append(torch.where(there, place, within[:, k]))
         return torch.stack(places, dim=-1)
-
-    def _own(self) -> OwnHead:
-        return OwnHead(self._network, self._hidden, self._tokens, self._last, self._bound, self._heads)

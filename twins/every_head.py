@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from twingym.twins.company import padded_rows
 from twingym.twins.network import TwinNetwork
 from twingym.twins.stacked_heads import StackedHeads
 
@@ -39,18 +38,12 @@ class EveryHead:
             self._active = self._heads.active(self._features)  # several variables may depend on nothing else
         return self._heads.params(self._features, k, told, self._active) + shared
 
-    def effects(self) -> tuple[Tensor, Tensor]:
-        """Return whom something is done to in this step, (S,) row numbers, and effects (S, M, K); there are no others.
-
-        Row numbers may be told more than once.
-        """
+    def effects(self, rows: Tensor | None = None) -> Tensor:
+        """Return what is done to people does to each affected variable, (B, M, K); or to some of them, (S,) numbers."""
         layout, affected = self._network.layout, self._network.affected
-        done = layout.done(self._tokens)  # (B, acting)
-        rows = padded_rows(done.any(dim=-1).nonzero()[:, 0])
-        if len(rows) == 0:
-            return rows, done.new_zeros(0, self._heads.count, len(affected))
+        rows = torch.arange(len(self._tokens), device=self._tokens.device) if rows is None else rows
         say = self._heads.tails(self._heads.active(self._features[:, rows]))  # (M, K * acting, S)
         if self._linear:
             say = say + torch.cat([self._linear[k][..., rows, -layout.acting :] for k in affected], dim=-1).mT
         each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)
-        return rows, self._network.effect(each, done[rows].T, dim=2).permute(2, 0, 1)
+        return self._network.effect(each, layout.done(self._tokens)[rows].T, dim=2).permute(2, 0, 1)

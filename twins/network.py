@@ -45,6 +45,7 @@ class TwinNetwork(nn.Module):
         self.layout = TokenLayout(spec)
         self.recurrent = [k for k, v in enumerate(spec.modelled) if v.recurrent]
         self.amounts = [k for k, v in enumerate(spec.modelled) if v.amount_of]
+        self.counted = self.recurrent + self.amounts
         self.intermittent = [k for k, v in enumerate(spec.modelled) if v.intermittent]
         self.events = None
         if self.recurrent:
@@ -111,7 +112,7 @@ class TwinNetwork(nn.Module):
         are there, for a record has gaps and a simulation draws all, and beside each the value of variable k itself that
         was ``last`` known, (..., D): what changes from there depends on it in another way than beside a gap.
         """
-        if k in self.recurrent + self.amounts:
+        if k in self.counted:
             return drawn[..., :0]
         parts = [drawn]
         if self.intermittent:
@@ -226,7 +227,7 @@ class TwinNetwork(nn.Module):
             factors = self.events.factors(by_head)  # (B, T, M, C + A)
             counted = self._counted_in(target, present, last)
             of_events = self.events.log_prob(factors, counted, self.layout.traits(tokens))
-            scores[..., self.recurrent + self.amounts] += of_events.movedim(-2, 0)
+            scores[..., self.counted] += of_events.movedim(-2, 0)
         return scores
 
     @staticmethod
