@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from tests.command_line import twingym
 from tests.test_backbones import SMALL, drifting, spec
 
+from twingym.experiments.distil import Args, check
 from twingym.scenarios import get, names
 from twingym.scenarios.registry import ships
 from twingym.scenarios.weights import weights_folder
@@ -137,6 +138,11 @@ def test_what_nothing_can_be_learned_from_is_refused(networks: list[TwinModel]) 
     other = TwinModel(TwinNetwork.untrained(replace(spec(), fingerprint="another"), SMALL, 9), {})
     with pytest.raises(SpecError, match="another spec"):
         distilled(untrained(0), [*networks, other], courses)
+
+
+def test_short_courses_are_made_up_of_more_people() -> None:
+    assert check(Args("Sepsis-v0"), get("Sepsis-v0")) == 15_000  # of 20 steps
+    assert check(Args("Sepsis-v0", people=60), get("Sepsis-v0")) == 60
 
 
 @pytest.mark.usefixtures("own_registry")
