@@ -95,7 +95,7 @@ class Draw:
         if self._every is not None:
             effects = self._every.effects(rows)
         else:
-            hidden, tokens, last = self._hidden[rows], self._tokens[rows], self._last[rows]
+            hidden, tokens, last = (each.index_select(0, rows) for each in (self._hidden, self._tokens, self._last))
             effects = EveryHead(net, hidden, tokens, last, self._heads).effects()
         return none.index_copy_(0, rows, net.events.factors(effects))
 

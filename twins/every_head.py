@@ -41,9 +41,13 @@ class EveryHead:
     def effects(self, rows: Tensor | None = None) -> Tensor:
         """Return what is done to people does to each affected variable, (B, M, K); or to some of them, (S,) numbers."""
         layout, affected = self._network.layout, self._network.affected
-        rows = torch.arange(len(self._tokens), device=self._tokens.device) if rows is None else rows
-        say = self._heads.tails(self._heads.active(self._features[:, rows]))  # (M, K * acting, S)
-        if self._linear:
-            say = say + torch.cat([self._linear[k][..., rows, -layout.acting :] for k in affected], dim=-1).mT
+        features, done = self._features, layout.done(self._tokens)
+        linear = [self._linear[k][..., -layout.acting :] for k in affected] if self._linear else []
+        if rows is not None:
+            features, done = features.index_select(1, rows), done.index_select(0, rows)
+            linear = [each.index_select(-2, rows) for each in linear]
+        say = self._heads.tails(self._heads.active(features))  # (M, K * acting, S)
+        if linear:
+            say = say + torch.cat(linear, dim=-1).mT
         each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)
-        return self._network.effect(each, layout.done(self._tokens)[rows].T, dim=2).permute(2, 0, 1)
+        return self._network.effect(each, done.T, dim=2).permute(2, 0, 1)

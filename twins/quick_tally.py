@@ -118,10 +118,10 @@ class QuickTally:
         shares_then = shares * self._table.left[:, -1:]  # (M, B, J)
         treated = self._treated.nonzero()[:, 0]
         if len(treated):
-            some, own = [], shares[:, treated]  # (M, S, J)
-            for rate, by in zip(rates.unbind(1), self._factor[treated].unbind(-1), strict=True):
+            some, own = [], shares.index_select(1, treated)  # (M, S, J), a copy
+            for rate, by in zip(rates.unbind(1), self._factor.index_select(0, treated).unbind(-1), strict=True):
                 some.append(torch.stack([own.sum(-1), (own * rate[:, None]).sum(-1)]))
-                own = own * (rate[:, None] * -by.T[..., None]).exp_()
+                own.mul_((rate[:, None] * -by.T[..., None]).exp_())
             totals, means = torch.stack(some, dim=2)  # (M, C, S) each
             sums.index_copy_(2, treated, torch.cat([totals, own.sum(-1)[:, None], means], dim=1))
             shares_then.index_copy_(1, treated, own)
