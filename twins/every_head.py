@@ -39,7 +39,7 @@ class EveryHead:
         return self._heads.params(self._features, k, told, self._active) + shared
 
     def effects(self, rows: Tensor | None = None) -> Tensor:
-        """Return what is done to people does to each affected variable, (B, M, K); or to some of them, (S,) numbers."""
+        """Return what treatment does to each affected variable, of all people, (B, M, K), or of some ``rows``, (S,)."""
         layout, affected = self._network.layout, self._network.affected
         features, done = self._features, layout.done(self._tokens)
         linear = [self._linear[k][..., -layout.acting :] for k in affected] if self._linear else []
