@@ -21,10 +21,13 @@ from twingym.twins.scales import Floats
 from twingym.twins.transformer_config import TransformerConfig
 
 
-def stepped(network: TwinNetwork, scenario_id: str, *, taught: bool) -> tuple[Floats, Floats, TransformerDynamics]:
+def teach(network: TwinNetwork) -> None:
+    """Give a network a head for doubt, whatever it says."""
+    network.doubt = DoubtHead.untaught(network.config.width + network.layout.width, 4)
+
+
+def stepped(network: TwinNetwork, scenario_id: str) -> tuple[Floats, Floats]:
     """Observations (T, N, V) and means of all heads (T, M, N, D); some people start anew, others change heads."""
-    features = network.config.width + network.layout.width
-    network.doubt = DoubtHead.untaught(features, 4) if taught else None
     scenario, dynamics, ids = get(scenario_id), TransformerDynamics(network), people("test", 70)
     given, luck = collect(scenario, ids, 0, horizon=6), np.random.default_rng(0).random((7, 70, dynamics.noise_width))
     cohort, inputs = scenario.people.sample(ids), given.inputs
@@ -41,38 +44,42 @@ def stepped(network: TwinNetwork, scenario_id: str, *, taught: bool) -> tuple[Fl
             state = dynamics.take(dynamics.bind(state, np.arange(70) % 3), np.arange(69, -1, -1))
         seen.append(observed)
         means.append(dynamics.means(state))
-    return np.stack(seen), np.stack(means), dynamics
+    return np.stack(seen), np.stack(means)
+
+
+def assert_that_doubt_changes_nobody(network: TwinNetwork, scenario_id: str) -> None:
+    """Step without and with it."""
+    network.doubt = None
+    untaught, compared = stepped(network, scenario_id)
+    teach(network)
+    taught, worked_out = stepped(network, scenario_id)
+    np.testing.assert_array_equal(taught, untaught)
+    np.testing.assert_allclose(worked_out, compared, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", list(filter(ships, names())))
 def test_taught_doubt_changes_nobody(name: str) -> None:
-    network = TwinModel.load(weights_folder(get(name))).network
-    untaught, compared, _ = stepped(network, name, taught=False)
-    taught, worked_out, _ = stepped(network, name, taught=True)
-    np.testing.assert_array_equal(taught, untaught)
-    np.testing.assert_allclose(worked_out, compared, rtol=1e-5, atol=1e-6)
+    assert_that_doubt_changes_nobody(TwinModel.load(weights_folder(get(name))).network, name)
 
 
 @pytest.mark.parametrize("own_linear", [False, True])
 def test_heads_with_paths_of_their_own_speak_for_their_people_alone(own_linear: bool) -> None:
     spec = get("Glucose-v0").twin_spec()
     network = TwinNetwork.untrained(spec, TransformerConfig(own_linear=own_linear)).eval()
-    if network.wide is not None:
-        torch.nn.init.normal_(network.wide.weight, std=0.2, generator=torch.Generator().manual_seed(0))
-    untaught, compared, _ = stepped(network, "Glucose-v0", taught=False)
-    taught, worked_out, _ = stepped(network, "Glucose-v0", taught=True)
-    np.testing.assert_array_equal(taught, untaught)
-    np.testing.assert_allclose(worked_out, compared, rtol=1e-5, atol=1e-6)
+    assert network.wide is not None
+    torch.nn.init.normal_(network.wide.weight, std=0.2, generator=torch.Generator().manual_seed(0))
+    assert_that_doubt_changes_nobody(network, "Glucose-v0")
 
 
 @pytest.mark.parametrize("name", ["Glucose-v0", "Retention-v0"])
 def test_all_heads_speak_in_a_step_only_where_they_are_compared(name: str) -> None:
     network = TwinModel.load(weights_folder(get(name))).network
-    for taught, kind in ((False, Known), (True, Moment)):
-        dynamics = stepped(network, name, taught=taught)[2]
-        cohort, inputs = get(name).people.sample(people("test", 3)), np.zeros((3, len(network.spec.inputs)))
-        state, _ = dynamics.initial(cohort, inputs, np.full((3, dynamics.noise_width), 0.5))
-        assert type(state.expected) is kind
+    cohort, inputs = get(name).people.sample(people("test", 3)), np.zeros((3, len(network.spec.inputs)))
+    luck = np.full((3, TransformerDynamics(network).noise_width), 0.5)
+    network.doubt = None
+    assert type(TransformerDynamics(network).initial(cohort, inputs, luck)[0].expected) is Known
+    teach(network)
+    assert type(TransformerDynamics(network).initial(cohort, inputs, luck)[0].expected) is Moment
 
 
 @pytest.mark.parametrize("bound", [[2] * 12, [0, 3, 1, 1, 2, 0, 3, 3, 3, 1, 0, 2, 2], [k % 4 for k in range(300)]])

@@ -44,7 +44,6 @@ class Draw:
         """
         self._network, self._hidden, self._tokens, self._last, self._bound = network, hidden, tokens, last, bound
         self._heads = heads = heads or network.stacked()
-        self._rows = torch.arange(len(bound), device=bound.device)
         self._means: dict[int, Tensor] = {}  # of variables, (M, B): what heads expected, as far as that is known
         self._every = EveryHead(network, hidden, tokens, last, heads) if network.compares else None
         self._own = None if network.compares else OwnHead(network, hidden, tokens, last, bound, heads)
@@ -108,16 +107,17 @@ class Draw:
         assert self._every is not None
         say = self._every.params(k, drawn)[..., : distribution.width]
         self._means[k] = distribution.mean(say, self._last[:, k])
-        return say[self._bound, self._rows]
+        return say[self._bound, torch.arange(len(self._bound), device=self._bound.device)]
 
     def _expected(self, drawn: Tensor) -> Expected:
         if self._every is not None:
             means = torch.stack([self._means[k] for k in range(drawn.shape[1])], dim=-1)  # (M, B, D)
             return Known(means.transpose(0, 1))
-        unknown = self._hidden.new_full((self._heads.count, len(drawn)), torch.nan)
-        counted = [self._means.get(k, unknown) for k in self._network.counted]
-        by_head = torch.stack([unknown, *counted], dim=-1)[..., 1:]  # (M, B, C + A), which may be none
-        return Moment(self._hidden, self._tokens, self._last, drawn, by_head.transpose(0, 1))
+        counted = self._hidden.new_full((len(drawn), self._heads.count, len(self._network.counted)), torch.nan)
+        for place, k in enumerate(self._network.counted):
+            if k in self._means:
+                counted[..., place] = self._means[k].T
+        return Moment(self._hidden, self._tokens, self._last, drawn, counted)
 
     def ranks(self, value: Tensor, present: Tensor, within: Tensor) -> Tensor:
         """Uniforms (B, D) with which :meth:`sample` would draw values (B, D) on [-1, 1].
