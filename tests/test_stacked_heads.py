@@ -29,7 +29,7 @@ def test_stacked_heads_differ_from_single_ones_by_rounding_only(name: str) -> No
     features = stacked.block(hidden)
     widths = earlier_widths(network)
     for m, head in enumerate(network.trunk.heads):
-        torch.testing.assert_close(features[m], head.block(hidden), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(features.z[m], head.block(hidden), rtol=1e-4, atol=1e-4)
         for v, (layer, width) in enumerate(zip(head.write, widths, strict=True)):
             told = torch.randn(50, width, generator=generator)
             params = stacked.params(features, v, told)
@@ -48,8 +48,8 @@ def test_what_heads_say_of_somebody_does_not_depend_on_company(name: str) -> Non
 
     def said(rows: Tensor) -> list[Tensor]:
         features = stacked.block(hidden[rows])
-        found = [features, *(stacked.params(features, v, each[rows]) for v, each in enumerate(told))]
-        return [*found, stacked.tails(stacked.active(features)).mT] if network.affected else found
+        found = [features.z, *(stacked.params(features, v, each[rows]) for v, each in enumerate(told))]
+        return [*found, stacked.tails(features).mT] if network.affected else found
 
     whole = said(torch.arange(300))
     for count in (*range(LEAST_ROWS, 40), 65, 129, 255):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from twingym.twins.network import TwinNetwork
-from twingym.twins.stacked_heads import StackedHeads
+from twingym.twins.stacked_heads import Features, StackedHeads
 
 
 class EveryHead:
@@ -27,16 +27,13 @@ class EveryHead:
             heads: Those of the trunk, stacked.
         """
         self._network, self._tokens, self._last, self._heads = network, tokens, last, heads
-        self._features, self._linear = self._heads.block(hidden), network.linear(tokens)  # (M, B, D_model)
-        self._active: Tensor | None = None
+        self._features, self._linear = heads.block(hidden), network.linear(tokens)
 
     def params(self, k: int, drawn: Tensor) -> Tensor:
         """Parameters (M, B, P) of variable k, given what was ``drawn`` before it, (B, k)."""
         told = self._network.told(drawn, k, self._last)
         shared = self._network.shared(k, self._linear, told)
-        if not told.shape[-1] and self._active is None:
-            self._active = self._heads.active(self._features)  # several variables may depend on nothing else
-        return self._heads.params(self._features, k, told, self._active) + shared
+        return self._heads.params(self._features, k, told) + shared
 
     def effects(self, rows: Tensor | None = None) -> Tensor:
         """Return what treatment does to each affected variable, of all people, (B, M, K), or of some ``rows``, (S,)."""
@@ -44,9 +41,9 @@ class EveryHead:
         features, done = self._features, layout.done(self._tokens)
         linear = [self._linear[k][..., -layout.acting :] for k in affected] if self._linear else []
         if rows is not None:
-            features, done = features.index_select(1, rows), done.index_select(0, rows)
+            features, done = Features(features.z.index_select(1, rows)), done.index_select(0, rows)
             linear = [each.index_select(-2, rows) for each in linear]
-        say = self._heads.tails(self._heads.active(features))  # (M, K * acting, S)
+        say = self._heads.tails(features)  # (M, K * acting, S)
         if linear:
             say = say + torch.cat(linear, dim=-1).mT
         each = say.unflatten(1, (len(affected), -1))  # (M, K, acting, S)

@@ -32,8 +32,7 @@ class OwnHead:
         """
         self._network, self._last, self._bound, self._heads = network, last, bound, heads
         self._seats, self._place = seated(bound, heads.count)
-        self._features, self._linear = heads.block(self._at_seats(hidden)), network.linear(tokens)  # (M, G, D_model)
-        self._active: Tensor | None = None
+        self._features, self._linear = heads.block(self._at_seats(hidden)), network.linear(tokens)
 
     def params(self, k: int, drawn: Tensor) -> Tensor:
         """Parameters (B, P) of variable k, given what was ``drawn`` before it, (B, k)."""
@@ -41,9 +40,7 @@ class OwnHead:
         shared = self._network.shared(k, self._linear, told)
         if isinstance(shared, Tensor) and shared.ndim > drawn.ndim:  # a path for each head, (M, B, P)
             shared = shared[self._bound, torch.arange(len(self._bound), device=self._bound.device)]
-        if not told.shape[-1] and self._active is None:
-            self._active = self._heads.active(self._features)  # several variables may depend on nothing else
-        say = self._heads.params(self._features, k, self._at_seats(told), self._active)  # (M, G, P)
+        say = self._heads.params(self._features, k, self._at_seats(told))  # (M, G, P)
         return say.flatten(0, 1).index_select(0, self._place) + shared
 
     def _at_seats(self, people: Tensor) -> Tensor:

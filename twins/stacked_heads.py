@@ -7,6 +7,7 @@ variable, E = numbers that earlier variables tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,23 @@ from twingym.twins.recurrent import RecurrentEvents
 from twingym.twins.transformer import EnsembleHead
 
 _gelu_ = torch.ops.aten.gelu_  # in place: to fetch memory for this much takes longer than the function
+
+
+class Features:
+    """Every head's own features of people.
+
+    Attributes:
+        z: (M, B, D).
+    """
+
+    def __init__(self, z: Tensor) -> None:
+        """Hold features (M, B, D)."""
+        self.z = z
+
+    @cached_property
+    def active(self) -> Tensor:
+        """What variables are written from that depend on no earlier ones, (M, B, D); there may be several."""
+        return F.gelu(self.z)
 
 
 class StackedHeads:
@@ -71,8 +89,8 @@ class StackedHeads:
             for layers in zip(*(h.earlier for h in heads), strict=True)
         ]
 
-    def block(self, h: Tensor) -> Tensor:
-        """Trunk output, (B, D) or (M, B, D) of other people for each head, to every head's own features (M, B, D)."""
+    def block(self, h: Tensor) -> Features:
+        """Trunk output, (B, D) or (M, B, D) of other people for each head, to every head's own features."""
         shared = (self.count, *h.shape[-2:])
         normed = self._norm(h).expand(shared)
         x = _centred(h) + self._bias  # (M, B, D)
@@ -80,30 +98,25 @@ class StackedHeads:
         x.baddbmm_(_gelu_(torch.baddbmm(self._prior_bias, h.expand(shared), self._prior)), self._prior_down)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (M, B, 1)
         x.mul_(length.square_().mul_(1.0 / x.shape[-1]).add_(self._epsilon).rsqrt_())
-        return torch.addcmul(self._shift, x, self._scale, out=x)
+        return Features(torch.addcmul(self._shift, x, self._scale, out=x))
 
-    def active(self, z: Tensor) -> Tensor:
-        """What variables that depend on no earlier ones are written from, (M, B, D), of features (M, B, D)."""
-        return F.gelu(z)
+    def params(self, features: Features, v: int, told: Tensor) -> Tensor:
+        """Parameters (M, B, P) of variable v from features and what earlier variables tell.
 
-    def params(self, z: Tensor, v: int, told: Tensor, active: Tensor | None = None) -> Tensor:
-        """Parameters (M, B, P) of variable v from features (M, B, D) and what earlier variables tell.
-
-        That is (B, E_v), or (M, B, E_v) of other people for each head; ``active`` saves working :meth:`active` out
-        once more.
+        That is (B, E_v), or (M, B, E_v) of other people for each head.
         """
         earlier = self._earlier[v - 1] if told.shape[-1] else None
         if earlier is None:
-            active = self.active(z) if active is None else active
+            active = features.active
         elif told.shape[-1] == 1:
-            active = _gelu_(torch.addcmul(z, told, earlier))
+            active = _gelu_(torch.addcmul(features.z, told, earlier))
         else:
-            active = _gelu_(torch.baddbmm(z, told.expand(self.count, *told.shape[-2:]), earlier))
+            active = _gelu_(torch.baddbmm(features.z, told.expand(self.count, *told.shape[-2:]), earlier))
         return torch.baddbmm(self._bias_of[v], self._write[v], active.mT)[:, : self._widths[v]].mT
 
-    def tails(self, active: Tensor) -> Tensor:
-        """Effects of each that may act on each of K affected variables, (M, K times acting, B), from :meth:`active`."""
-        return torch.baddbmm(self._tails_bias, self._tails, active.mT)[:, : self._tail]
+    def tails(self, features: Features) -> Tensor:
+        """Effects of each that may act on each of K affected variables, (M, K times acting, B)."""
+        return torch.baddbmm(self._tails_bias, self._tails, features.active.mT)[:, : self._tail]
 
     def _norm(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], self._ones, self._zeros)  # faster than without scale and shift
